@@ -1,0 +1,38 @@
+"""Instructions in the format of Stanford Alpaca: one JSON file a language, a list of such objects.
+
+    {"instruction": "What are the three primary colors?", "input": "", "output": "Red, blue, and yellow."}
+
+Licence: that of the file. The original English set is CC BY-NC 4.0.
+"""
+
+import os
+
+import datasets
+
+from xllm.records import COLUMNS, read_json
+
+
+class AlpacaConfig(datasets.BuilderConfig):
+    """`config` is the language code, as in alpaca_zh."""
+
+    def __init__(self, config: str, **kwargs):
+        super().__init__(**kwargs)
+        self.language = config
+
+
+class Alpaca(datasets.GeneratorBasedBuilder):
+    BUILDER_CONFIG_CLASS = AlpacaConfig
+
+    def _info(self):
+        return datasets.DatasetInfo(
+            features=datasets.Features({column: datasets.Value("string") for column in COLUMNS}),
+            homepage="https://github.com/tatsu-lab/stanford_alpaca",
+        )
+
+    def _split_generators(self, dl_manager):
+        path = os.path.join(self.base_path, f"alpaca_{self.config.language}.json")
+        return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"path": path})]
+
+    def _generate_examples(self, path):
+        for key, row in enumerate(read_json(path)):
+            yield key, {"id": str(key), **{column: row[column] for column in COLUMNS[1:]}}

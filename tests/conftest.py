@@ -1,0 +1,140 @@
+"""What the tests share: tiny real models with real tokenizers, the sample data, and the command line in-process."""
+
+import os
+import tempfile
+
+# before any library of Hugging Face is imported: no network, and a cache of our own
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="xllm-tests-")
+os.environ.pop("XLLM_DATA_DIR", None)
+
+from dataclasses import dataclass  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+from xllm import HOME  # noqa: E402
+from xllm.__main__ import main  # noqa: E402
+
+SAMPLE = HOME / "data" / "sample"
+BASE_MODEL = HOME / "model" / "smollm2-135m"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    lacking = {
+        "real": None if os.environ.get("XLLM_REAL_DATA_DIR") else "XLLM_REAL_DATA_DIR names no real data root",
+        "base_model": None if BASE_MODEL.is_dir() else "no model/smollm2-135m; python -m xllm fetch smollm2-135m",
+    }
+    for item in items:
+        for mark, reason in lacking.items():
+            if reason and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys):
+    """Run `python -m xllm …` in this process."""
+
+    def run(*argv: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(word) for word in argv])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def sample(monkeypatch) -> Path:
+    """The sample data as the data root."""
+    monkeypatch.setenv("XLLM_DATA_DIR", str(SAMPLE))
+    return SAMPLE
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    """An empty data root."""
+    monkeypatch.setenv("XLLM_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def real(monkeypatch) -> Path:
+    """The real data root, for tests marked `real`."""
+    monkeypatch.setenv("XLLM_DATA_DIR", os.environ["XLLM_REAL_DATA_DIR"])
+    return Path(os.environ["XLLM_REAL_DATA_DIR"])
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory) -> Path:
+    """A 2-layer LLaMA with a sentencepiece tokenizer: byte fallback, bos added, no pad token."""
+    folder = tmp_path_factory.mktemp("models") / "llama-7b-hf"
+    save_llama(folder, train_sentencepiece(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smol(tmp_path_factory) -> Path:
+    """A 2-layer LLaMA with SmolLM2's BPE tokenizer, whose pad token is its eos token."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "smol"
+    save_llama(folder, AutoTokenizer.from_pretrained(BASE_MODEL))
+    return folder
+
+
+@pytest.fixture(params=["llama", pytest.param("smol", marks=pytest.mark.base_model)])
+def tiny(request) -> Path:
+    """Each of the two tiny models."""
+    return request.getfixturevalue(request.param)
+
+
+def train_sentencepiece(folder: Path):
+    """A LLaMA tokenizer on a sentencepiece model of the sample data, as LLaMA's own is made."""
+    import sentencepiece
+    from transformers import LlamaTokenizerFast
+
+    folder.mkdir(parents=True)
+    texts = sorted((SAMPLE / "translation" / "daily" / "en-zh").glob("train.*"))
+    texts += sorted((SAMPLE / "alpaca").glob("*.json"))
+    sentencepiece.SentencePieceTrainer.train(
+        input=[str(path) for path in texts],
+        model_prefix=str(folder / "tokenizer"),
+        model_type="bpe",
+        vocab_size=1200,
+        byte_fallback=True,
+        character_coverage=0.98,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        num_threads=1,
+        minloglevel=2,
+    )
+    (folder / "tokenizer.vocab").unlink()
+    return LlamaTokenizerFast.from_pretrained(folder, add_bos_token=True)
+
+
+def save_llama(folder: Path, tokenizer, window: int = 640) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=window,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

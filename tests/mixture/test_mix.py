@@ -1,0 +1,85 @@
+"""From a mixture's text to its records."""
+
+import json
+
+import pytest
+
+from xllm.errors import XllmError
+from xllm.mixture import load_mixture
+
+
+@pytest.fixture
+def alpaca(root):
+    """A data root with alpaca_aa (10 rows) and alpaca_bb (4 rows)."""
+    (root / "alpaca").mkdir()
+    for language, count in (("aa", 10), ("bb", 4)):
+        rows = [{"instruction": f"{language}{i}", "input": "", "output": str(i)} for i in range(count)]
+        (root / "alpaca" / f"alpaca_{language}.json").write_text(json.dumps(rows))
+    (root / "alias").mkdir()
+    return root
+
+
+def aliases(root, **names):
+    (root / "alias" / "alias.json").write_text(json.dumps(names))
+
+
+def instructions(text):
+    return load_mixture(text, "train").rows["instruction"][:]
+
+
+def test_concatenates_in_the_order_written(alpaca):
+    mixture = load_mixture("alpaca_bb[1:3]+alpaca_aa[:20%]", "train")
+    assert mixture.rows["instruction"][:] == ["bb1", "bb2", "aa0", "aa1"]
+    assert mixture.rows["from"][:] == ["alpaca_bb", "alpaca_bb", "alpaca_aa", "alpaca_aa"]
+    assert [(term["from"], term["rows"]) for term in mixture.terms] == [("alpaca_bb", 2), ("alpaca_aa", 2)]
+
+
+def test_a_dataset_may_come_twice(alpaca):
+    mixture = load_mixture("alpaca_bb[:1]+alpaca_bb[3:]", "train")
+    assert mixture.rows["instruction"][:] == ["bb0", "bb3"]
+    assert [(term["from"], term["rows"]) for term in mixture.terms] == [("alpaca_bb", 2)]
+
+
+def test_aliases_nest_and_take_slices(alpaca):
+    aliases(alpaca, few="alpaca_aa[:1]+alpaca_bb[:2]", both="few+alpaca_aa[9:]")
+    assert instructions("both") == instructions("alias_both") == ["aa0", "bb0", "bb1", "aa9"]
+    assert instructions("both[1:3]+few[:1]") == ["bb0", "bb1", "aa0"]
+
+
+def test_a_cycle_of_aliases_is_shown(alpaca):
+    aliases(alpaca, a="alpaca_aa+b", b="c", c="b")
+    with pytest.raises(XllmError, match="cycle: b → c → b"):
+        load_mixture("a", "train")
+
+
+def test_answers_are_kept_and_filled_in(sample):
+    rows = load_mixture("translation_daily_en-zh[:1]+xquad_en[:1]", "test").rows
+    assert rows.column_names == ["id", "instruction", "input", "output", "answers", "from"]
+    assert rows["answers"][0] == [rows["output"][0]]
+    assert rows["answers"][1] == ["1864", "in 1864"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("alpca_aa", r"unknown dataset 'alpca'; did you mean alpaca\?"),
+        ("alpaca", "names no config: write alpaca_CONFIG"),
+        ("alpaca_ab", r"raw file not found: .*alpaca_ab\.json .*did you mean .*alpaca_aa\.json"),
+        ("alias_nope", "unknown alias 'nope'"),
+        ("alpaca_aa[20:]", r"empty at 'alpaca_aa\[20:\]': of 10 rows"),
+        ("xquad_en", "xquad_en: unknown split 'train'; there are: test"),
+        ("xquad_xx", "unknown language of xquad 'xx'"),
+        ("translation_flores", "unknown config 'flores' of translation"),
+        ("translation_flores_en-qq", "unknown language code 'qq'"),
+        ("translation_flores_en-zh", r"raw file not found: .*flores/en-zh/train\.en"),
+    ],
+)
+def test_mistakes_are_told_with_what_would_be_right(alpaca, text, message):
+    with pytest.raises(XllmError, match=message):
+        load_mixture(text, "train")
+
+
+def test_a_missing_data_root_is_told(monkeypatch):
+    monkeypatch.setenv("XLLM_DATA_DIR", "/nowhere")
+    with pytest.raises(XllmError, match="data root '/nowhere' isn't a folder"):
+        load_mixture("alpaca_en", "train")

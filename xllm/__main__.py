@@ -1,0 +1,95 @@
+"""The command line: `python -m xllm COMMAND …`. A stage is imported only when its command runs."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+
+from xllm import __version__
+from xllm.errors import XllmError, unknown
+
+# command → where it lives, what it does. A `main` reads its own flags; any other function is served by fire.
+COMMANDS = {
+    "fetch": ("xllm.fetch:fetch", "get a base model: a known name, or a hub id"),
+    "train": ("xllm.training.train:main", "tune a base model on a mixture of datasets"),
+    "infer": ("xllm.inference.predict:main", "let a model answer a dataset"),
+    "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),
+    "compare": ("xllm.evaluation.compare:compare", "put the scores of several models side by side"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or 2 for a mistake of the user (one line on stderr)."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if argv[0] == "--version":
+        print(__version__)
+        return 0
+    try:
+        run(argv[0], argv[1:])
+    except XllmError as error:
+        print("xllm: " + " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def usage() -> str:
+    lines = ["usage: python -m xllm COMMAND …", ""]
+    lines += [f"  {command:<10}{help_line}" for command, (_, help_line) in COMMANDS.items()]
+    return "\n".join([*lines, "", "python -m xllm COMMAND --help shows what a command takes."])
+
+
+def run(command: str, argv: list[str]) -> None:
+    if command not in COMMANDS:
+        raise unknown("command", command, COMMANDS)
+    module, name = COMMANDS[command][0].split(":")
+    function = getattr(importlib.import_module(module), name)
+    if name == "main":
+        function(argv)
+    else:
+        serve(function, argv)
+
+
+def serve(function: Callable, argv: list[str]) -> None:
+    """Call `function` with what fire reads from `argv`, once every word of it is known to have a place: fire alone
+    would run first and complain afterwards."""
+    import fire
+
+    if not {"--help", "-h"}.intersection(argv):
+        check(function, argv)
+        # fire would read 1.10 as a number and a,b as a tuple; quoted, every value stays the text that was typed
+        argv = [quote(word) for word in argv]
+    fire.Fire(function, command=argv, name=f"xllm {function.__name__}")
+
+
+def quote(word: str) -> str:
+    if not word.startswith("--"):
+        return repr(word)
+    flag, equals, value = word.partition("=")
+    return flag + equals + (repr(value) if equals else "")
+
+
+def check(function: Callable, argv: list[str]) -> None:
+    """Raise XllmError where `argv` has a flag that `function` doesn't take, or too many or too few words."""
+    parameters = inspect.signature(function).parameters
+    flags = {f"--{name}" for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL}
+    words = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    given = [word.partition("=")[0].replace("_", "-") for word in argv if word.startswith("--")]
+    for flag in given:
+        if flag not in {f.replace("_", "-") for f in flags}:
+            raise unknown("flag", flag, flags)
+    values = {i + 1 for i, word in enumerate(argv) if word.startswith("--") and "=" not in word}
+    loose = [word for i, word in enumerate(argv) if not word.startswith("--") and i not in values]
+    left = [p for p in words if f"--{p.name}".replace("_", "-") not in given][len(loose) :]
+    if missing := [p.name.upper() for p in left if p.default is p.empty]:
+        raise XllmError(f"{function.__name__} needs {' '.join(missing)}; see: python -m xllm {function.__name__} --help")
+    if len(loose) > len(words) and not any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
+        raise XllmError(f"{function.__name__} takes {len(words)} words, not {len(loose)}: {' '.join(loose)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

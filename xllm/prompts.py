@@ -1,0 +1,127 @@
+"""Every fixed wording that a model reads, byte for byte.
+
+The Alpaca prompt is that of Stanford Alpaca (https://github.com/tatsu-lab/stanford_alpaca), in English for every
+language, as x-LLM uses it: it ends with the colon, and the response follows it directly.
+"""
+
+from collections.abc import Callable
+
+ALPACA_WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:"
+)
+ALPACA_WITHOUT_INPUT = (
+    "Below is an instruction that describes a task. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Response:"
+)
+
+
+def alpaca(instruction: str, input: str) -> str:
+    wording = ALPACA_WITH_INPUT if input else ALPACA_WITHOUT_INPUT
+    return wording.format(instruction=instruction, input=input)
+
+
+def raw(instruction: str, input: str) -> str:
+    return f"{instruction}\n\n{input}" if input else instruction
+
+
+# template name → the prompt for a record's instruction and input
+TEMPLATES: dict[str, Callable[[str, str], str]] = {"alpaca": alpaca, "raw": raw}
+
+# Ways to ask for a translation. Training rows go through all of them by row number; test rows take the first.
+TRANSLATION = (
+    "Translate the text below from {source} into {target}.",
+    "Give the {target} translation of this {source} text.",
+    "How would you say the following in {target}?",
+    "Put the following {source} text into {target}.",
+    "Rewrite this {source} passage in {target}.",
+    "Please translate from {source} to {target}.",
+    "What does this text say? Answer in {target}.",
+    "Turn the {source} below into {target}.",
+    "Write the {target} version of this text.",
+    "Could you translate this into {target} for me?",
+    "Express the same meaning in {target}.",
+    "The text below is in {source}. Write it in {target}.",
+    "I need this {source} text in {target}.",
+    "Say this in {target}.",
+    "Please provide a {target} rendering of the text.",
+    "Convert this {source} text to {target}, keeping its meaning.",
+    "Read the {source} text and write its {target} translation.",
+    "How does this read in {target}?",
+    "Help a {target} reader understand this: translate it.",
+    "Produce a faithful {target} translation of the {source} below.",
+    "Tell me in {target} what this {source} text says.",
+    "Change the language of this text from {source} to {target}.",
+    "What is the {target} for the following?",
+    "Translate this for someone who speaks only {target}.",
+    "Reply with the {target} translation of the input.",
+    "Write down in {target} what is said here in {source}.",
+    "Please help me put this into natural {target}.",
+    "Take this {source} text and give it back in {target}.",
+    "Render the following text in {target}.",
+    "Give an accurate {target} translation.",
+    "Would you write this in {target}, please?",
+    "From {source} to {target}: translate the input.",
+    "Let me have the text below in {target}.",
+    "How do {target} speakers say this?",
+)
+
+# language → the instruction and the input of a reading question, in the language of the question
+QUESTION_ANSWERING = {
+    "ar": (
+        "أجب عن السؤال بكلمات مأخوذة من النص.",
+        "النص: {context}\nالسؤال: {question}\nالجواب:",
+    ),
+    "de": (
+        "Beantworte die Frage mit Worten aus dem Text.",
+        "Text: {context}\nFrage: {question}\nAntwort:",
+    ),
+    "el": (
+        "Απάντησε στην ερώτηση με λέξεις από το κείμενο.",
+        "Κείμενο: {context}\nΕρώτηση: {question}\nΑπάντηση:",
+    ),
+    "en": (
+        "Answer the question with words from the context.",
+        "Context: {context}\nQuestion: {question}\nAnswer:",
+    ),
+    "es": (
+        "Responde a la pregunta con palabras del texto.",
+        "Texto: {context}\nPregunta: {question}\nRespuesta:",
+    ),
+    "hi": (
+        "पाठ के शब्दों में प्रश्न का उत्तर दीजिए।",
+        "पाठ: {context}\nप्रश्न: {question}\nउत्तर:",
+    ),
+    "ro": (
+        "Răspunde la întrebare cu cuvinte din text.",
+        "Text: {context}\nÎntrebare: {question}\nRăspuns:",
+    ),
+    "ru": (
+        "Ответьте на вопрос словами из текста.",
+        "Текст: {context}\nВопрос: {question}\nОтвет:",
+    ),
+    "th": (
+        "ตอบคำถามโดยใช้ถ้อยคำจากบทความ",
+        "บทความ: {context}\nคำถาม: {question}\nคำตอบ:",
+    ),
+    "tr": (
+        "Soruyu metindeki sözcüklerle yanıtla.",
+        "Metin: {context}\nSoru: {question}\nYanıt:",
+    ),
+    "vi": (
+        "Hãy trả lời câu hỏi bằng từ ngữ trong đoạn văn.",
+        "Đoạn văn: {context}\nCâu hỏi: {question}\nTrả lời:",
+    ),
+    "zh": (
+        "请用上下文中的原文回答问题。",
+        "上下文：{context}\n问题：{question}\n答案：",
+    ),
+}
+
+
+def question(language: str, context: str, question: str) -> tuple[str, str]:
+    """The instruction and the input of a reading question, worded in `language`, a key of QUESTION_ANSWERING."""
+    instruction, wording = QUESTION_ANSWERING[language]
+    return instruction, wording.format(context=context, question=question)

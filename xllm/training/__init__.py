@@ -1,0 +1,1 @@
+"""Stage 2: full-parameter instruction tuning."""
