@@ -40,9 +40,7 @@ def build(engine, name: str, template: str = "alpaca"):
                 gr.Slider(0.05, 1, value=0.75, step=0.05, label="Top p, when sampling"),
                 gr.Slider(1, 200, value=40, step=1, label="Top k, when sampling"),
             ]
-        gr.on(
-            [send.click, instruction.submit], answer, [instruction, text, *settings], output, api_name="answer"
-        )
+        gr.on([send.click, instruction.submit], answer, [instruction, text, *settings], output, api_name="answer")
         halt.click(stop, queue=False, api_visibility="private")
     return page
 

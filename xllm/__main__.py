@@ -86,7 +86,8 @@ def check(function: Callable, argv: list[str]) -> None:
     loose = [word for i, word in enumerate(argv) if not word.startswith("--") and i not in values]
     left = [p for p in words if f"--{p.name}".replace("_", "-") not in given][len(loose) :]
     if missing := [p.name.upper() for p in left if p.default is p.empty]:
-        raise XllmError(f"{function.__name__} needs {' '.join(missing)}; see: python -m xllm {function.__name__} --help")
+        hint = f"python -m xllm {function.__name__} --help"
+        raise XllmError(f"{function.__name__} needs {' '.join(missing)}; see: {hint}")
     if len(loose) > len(words) and not any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
         raise XllmError(f"{function.__name__} takes {len(words)} words, not {len(loose)}: {' '.join(loose)}")
 

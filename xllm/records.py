@@ -44,7 +44,7 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield place
         _open_to_readers(place)
-        os.replace(place, path)
+        place.replace(path)
     finally:
         remove(place)
 
@@ -63,6 +63,15 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_text(path: Path | str) -> str:

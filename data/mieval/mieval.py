@@ -1,6 +1,6 @@
 """MI-Eval: open questions without reference answers, the same in each language; one JSON object a line.
 
-    {"instruction": "How can I manage my time better?", "input": ""}
+{"instruction": "How can I manage my time better?", "input": ""}
 """
 
 import os

@@ -42,9 +42,10 @@ class Translation(datasets.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        folder = os.path.join(self.base_path, self.config.set, f"{self.config.source}-{self.config.target}")
-        splits = (datasets.Split.TRAIN, datasets.Split.VALIDATION, datasets.Split.TEST)
-        pairs = {s: [os.path.join(folder, f"{s}.{c}") for c in (self.config.source, self.config.target)] for s in splits}
+        config, pairs = self.config, {}
+        for split in (datasets.Split.TRAIN, datasets.Split.VALIDATION, datasets.Split.TEST):
+            path = os.path.join(self.base_path, config.set, f"{config.source}-{config.target}", str(split))
+            pairs[split] = [f"{path}.{config.source}", f"{path}.{config.target}"]
         there = {split: pair for split, pair in pairs.items() if any(map(os.path.exists, pair))}
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"source": pair[0], "target": pair[1], "split": str(split)})
@@ -55,15 +56,19 @@ class Translation(datasets.GeneratorBasedBuilder):
         wordings = prompts.TRANSLATION if split == "train" else prompts.TRANSLATION[:1]
         empty = 0
         # "\n" alone ends a line: a sentence may hold U+2028 and its kin
-        with open(source, encoding="utf-8", newline="\n") as sources, open(target, encoding="utf-8", newline="\n") as targets:
-            for key, pair in enumerate(itertools.zip_longest(sources, targets)):
-                if None in pair:
-                    counts = [key + (side is not None) + sum(1 for _ in file) for side, file in zip(pair, (sources, targets))]
-                    raise XllmError(f"unequal line counts: {source} has {counts[0]}, {target} has {counts[1]}")
-                text, translation = map(str.strip, pair)
-                if text and translation:
+        with (
+            open(source, encoding="utf-8", newline="\n") as left,
+            open(target, encoding="utf-8", newline="\n") as right,
+        ):
+            for key, (text, translation) in enumerate(itertools.zip_longest(left, right)):
+                if text is None or translation is None:
+                    more = [sum(1 for _ in side) for side in (left, right)]
+                    lines = [key + more[0] + (text is not None), key + more[1] + (translation is not None)]
+                    raise XllmError(f"unequal line counts: {source} has {lines[0]}, {target} has {lines[1]}")
+                if text.strip() and translation.strip():
                     instruction = wordings[key % len(wordings)].format(**self.config.names)
-                    yield key, {"id": str(key), "instruction": instruction, "input": text, "output": translation}
+                    record = {"instruction": instruction, "input": text.strip(), "output": translation.strip()}
+                    yield key, {"id": str(key), **record}
                 else:
                     empty += 1
         if empty:

@@ -52,7 +52,8 @@ def test_xquad_asks_in_the_language_of_the_question_and_keeps_all_answers(sample
 
 
 @pytest.mark.parametrize(
-    ("config", "context", "wording"), [("zh", "上下文：", "请用"), ("zh-en", "Context: ", "Answer"), ("en-zh", "上下文：", "请用")]
+    ("config", "context", "wording"),
+    [("zh", "上下文：", "请用"), ("zh-en", "Context: ", "Answer"), ("en-zh", "上下文：", "请用")],
 )
 def test_mlqa_words_the_question_in_its_own_language(sample, config, context, wording):
     mixture = load_mixture(f"mlqa_{config}", "test")
@@ -78,9 +79,19 @@ def test_train_and_held_out_rows_of_the_sample_do_not_overlap(sample):
 @pytest.mark.parametrize(
     ("path", "content", "term", "message"),
     [
-        ("alpaca/alpaca_aa.json", '[{"instruction": "x",\n "input" "y"}]', "alpaca_aa", r"malformed JSON: .*alpaca_aa\.json, line 2"),
+        (
+            "alpaca/alpaca_aa.json",
+            '[{"instruction": "x",\n "input" "y"}]',
+            "alpaca_aa",
+            r"malformed JSON: .*alpaca_aa\.json, line 2",
+        ),
         ("alpaca/alpaca_aa.json", '[{"instruction": "x", "output": "y"}]', "alpaca_aa", "KeyError: 'input'"),
-        ("mieval/aa.jsonl", '{"instruction": "x", "input": ""}\n{"x"\n', "mieval_aa", r"malformed JSON: .*aa\.jsonl, line 2"),
+        (
+            "mieval/aa.jsonl",
+            '{"instruction": "x", "input": ""}\n{"x"\n',
+            "mieval_aa",
+            r"malformed JSON: .*aa\.jsonl, line 2",
+        ),
         ("alpaca/alpaca_aa.json", "[]", "alpaca_aa", "empty at 'alpaca_aa'"),
         ("alpaca/alpaca_aa.json", '[{"instruction": "\udce9"}]', "alpaca_aa", "isn't UTF-8"),
     ],

@@ -11,7 +11,7 @@ from xllm.mixture import load_mixture
 
 # in the shape of the reference's scripts: config=…, self.base_path, integer ids, columns in any order, prefixes of
 # file names, and a class attribute that lists configs
-OLD_SCRIPT = '''
+OLD_SCRIPT = """
 import os
 import datasets
 
@@ -44,7 +44,7 @@ class Old(datasets.GeneratorBasedBuilder):
             with open(f"{filepath}.{self.config.lang}", encoding="utf-8") as f:
                 for key, line in enumerate(f):
                     yield key, {"id": key, "instruction": "Echo.", "input": line.strip(), "output": line.strip()}
-'''
+"""
 
 
 @pytest.fixture(params=['["xx", "yy"]', '["xx"]', "[]"], ids=["two configs", "one config", "no configs"])
@@ -85,13 +85,20 @@ def test_an_unchanged_dataset_is_prepared_once(old, capfd):
 
 
 def test_what_a_script_raises_is_told_in_one_line(old):
-    (old / "old.py").write_text((old / "old.py").read_text().replace("for key, line", "raise KeyError('oops')\n                for key, line"))
+    (old / "old.py").write_text(
+        (old / "old.py").read_text().replace("for key, line", "raise KeyError('oops')\n                for key, line")
+    )
     with pytest.raises(XllmError, match=r"old_xx: .*old\.py failed: KeyError: 'oops'"):
         load_mixture("old_xx", "train")
 
 
 def test_a_script_must_give_the_record_s_columns(old):
-    text = (old / "old.py").read_text().replace('"input": datasets.Value("string"),', "").replace('"input": line.strip(), ', "")
+    text = (
+        (old / "old.py")
+        .read_text()
+        .replace('"input": datasets.Value("string"),', "")
+        .replace('"input": line.strip(), ', "")
+    )
     (old / "old.py").write_text(text)
     with pytest.raises(XllmError, match="gives no column input"):
         load_mixture("old_xx", "train")
@@ -100,7 +107,7 @@ def test_a_script_must_give_the_record_s_columns(old):
 def test_a_script_in_the_data_root_wins_over_the_checkout_s(root):
     folder = root / "alpaca"
     folder.mkdir()
-    script = (HOME / "data" / "alpaca" / "alpaca.py").read_text().replace('row[column]', 'row[column].upper()')
+    script = (HOME / "data" / "alpaca" / "alpaca.py").read_text().replace("row[column]", "row[column].upper()")
     (folder / "alpaca.py").write_text(script)
     (folder / "alpaca_en.json").write_text(json.dumps([{"instruction": "hi", "input": "", "output": "there"}]))
     assert load_mixture("alpaca_en", "train").rows[0]["output"] == "THERE"

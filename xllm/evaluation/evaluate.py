@@ -28,7 +28,8 @@ def evaluate(model, *datasets):
     for dataset in datasets or answered:
         scores = score(folder, dataset)
         write(folder, model, dataset, scores)
-        rows += [[name, s.metric, round(s.value, 2), s.count, s.signature] for name, group in scores.items() for s in group]
+        for name, group in scores.items():
+            rows += [[name, s.metric, round(s.value, 2), s.count, s.signature] for s in group]
     if not rows:
         raise XllmError(f"there is nothing to score in {', '.join(datasets or answered)}")
     print(tabulate(rows, ["dataset", "metric", "score", "rows", "signature"], disable_numparse=[4]))
@@ -41,14 +42,15 @@ def score(folder: Path, dataset: str) -> dict[str, list[Score]]:
     """The scores of a file of answers, by the dataset that its rows come `from`."""
     rows, facts = records.read_jsonl(folder / f"{dataset}{ANSWERS}"), folder / f"{dataset}.run.json"
     if not facts.is_file():
-        raise XllmError(f"{facts} isn't there, which says what kind of task {dataset} is; answer it anew: infer --overwrite")
+        raise XllmError(f"there is no {facts}, which says what kind of task it is; answer anew: infer --overwrite")
     scores = {}
     for term in records.read_json(facts)["mixture"]["terms"]:
         if term["task"] in TASKS:
             own = [row for row in rows if row["from"] == term["from"]]
             scores[term["from"]] = TASKS[term["task"]](own, term["language"])
         else:
-            print(f"no score for {term['from']}: its loading script names no TASK ({', '.join(TASKS)})", file=sys.stderr)
+            known = ", ".join(TASKS)
+            print(f"no score for {term['from']}: its loading script names no TASK ({known})", file=sys.stderr)
     return scores
 
 

@@ -32,10 +32,12 @@ class Decoding:
 
     def __post_init__(self) -> None:
         """Raise XllmError for values out of range, and for those that would have no effect."""
-        for name, least, most in (("max_new_tokens", 1, None), ("num_beams", 1, None), ("top_k", 1, None), ("top_p", 0, 1)):
+        for name in ("max_new_tokens", "num_beams", "top_k"):
             value = getattr(self, name)
-            if value is not None and (value < least or (most is not None and value > most)):
-                raise XllmError(f"--{name} {value}: it must be {least} or more" + (f", and {most} at most" if most else ""))
+            if value is not None and value < 1:
+                raise XllmError(f"--{name} {value}: it must be 1 or more")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise XllmError(f"--top_p {self.top_p}: it must be above 0, and 1 at most")
         if self.temperature is not None and self.temperature <= 0:
             raise XllmError(f"--temperature {self.temperature}: it must be above 0 (greedy is without --do_sample)")
         sampling = [name for name in ("temperature", "top_p", "top_k") if getattr(self, name) is not None]
@@ -60,7 +62,8 @@ class Engine:
         self.window = models.window(model.config.get_text_config())
         # what ends an answer: the tokenizer's eos, which training uses, and whatever the model brings along
         ends = model.generation_config.eos_token_id
-        self.ends = sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends is not None else [])})
+        ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        self.ends = sorted({tokenizer.eos_token_id, *ends})
 
     @classmethod
     def load(cls, source: str) -> "Engine":
@@ -151,9 +154,7 @@ class _Stopped(StoppingCriteria):
         return torch.full((input_ids.shape[0],), self.event.is_set(), device=input_ids.device)
 
 
-def encode_prompts(
-    pairs: list[tuple[str, str]], template: str, tokenizer: PreTrainedTokenizerFast
-) -> list[list[int]]:
+def encode_prompts(pairs: list[tuple[str, str]], template: str, tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
     """Token ids of the prompts for (instruction, input) pairs, as training sees them."""
     prompts = tokenizer([TEMPLATES[template](*pair) for pair in pairs])["input_ids"]
     # a tokenizer that ends every text with eos would end the prompt too

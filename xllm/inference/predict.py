@@ -39,9 +39,7 @@ def main(argv: list[str]) -> None:
     words = {"model": "a folder under model/, a path, or a hub id", "dataset": "what to answer, as xquad_zh[:100]"}
     args, given = FlagParser("infer", words, [InferenceArguments]).read(argv)
     run = RunInfo("infer", argv)
-    decoding = Decoding(
-        args.max_new_tokens, args.num_beams, args.do_sample, args.temperature, args.top_p, args.top_k
-    )
+    decoding = Decoding(args.max_new_tokens, args.num_beams, args.do_sample, args.temperature, args.top_p, args.top_k)
     source, facts = models.find(given.model), models.run_facts(given.model)
     template = args.template or facts.get("encoding", {}).get("template", "alpaca")
     if template not in TEMPLATES or args.batch_size < 1:

@@ -17,7 +17,7 @@ import datasets
 
 from xllm import HOME, languages, prompts, squad
 from xllm.errors import XllmError, unknown
-from xllm.records import COLUMNS
+from xllm.records import COLUMNS, sha256
 
 TEXT = datasets.Value("string")
 
@@ -54,7 +54,7 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
         probe = _build(_builder_class(script), config, root / name)
         homepage = probe.info.homepage
         generator = _choose(probe, split)
-        hashes = {str(path): _sha256(path) for path in [script, *_raw_files(generator, root / name)]}
+        hashes = {str(path): sha256(path) for path in [script, *_raw_files(generator, root / name)]}
         rows = _prepare(_builder_class(script), generator, config, root / name, hashes)
     except Exception as error:  # a script is anybody's code: whatever it raises is told in one line
         raise _explain(error, f"{name}_{config}", script, homepage) from error
@@ -115,12 +115,9 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(part)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _prepare(builder: type, generator: datasets.SplitGenerator, config: str, folder: Path, hashes: dict) -> datasets.Dataset:
+def _prepare(
+    builder: type, generator: datasets.SplitGenerator, config: str, folder: Path, hashes: dict[str, str]
+) -> datasets.Dataset:
     """The rows of one split, from the cache where nothing that determines them has changed."""
     split = str(generator.name)
     tables = [Path(module.__file__).read_bytes() for module in (languages, prompts, squad)]  # what scripts draw on

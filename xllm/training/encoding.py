@@ -5,7 +5,8 @@ from transformers import PreTrainedTokenizerFast
 
 from xllm.prompts import TEMPLATES
 
-FEATURES = datasets.Features({"input_ids": datasets.List(datasets.Value("int32")), "prompt_length": datasets.Value("int32")})
+INTEGER = datasets.Value("int32")
+FEATURES = datasets.Features({"input_ids": datasets.List(INTEGER), "prompt_length": INTEGER})
 
 
 def encode(

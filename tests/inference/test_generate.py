@@ -1,0 +1,154 @@
+"""Answers: what is cut, where they end, and that they don't depend on what shares the batch."""
+
+import threading
+
+import pytest
+import torch
+
+from xllm import models
+from xllm.errors import XllmError
+from xllm.inference.generate import Decoding, Engine, encode_prompts, pad_left
+from xllm.mixture import load_mixture
+
+
+@pytest.fixture
+def engine(tiny):
+    return Engine.load(str(tiny))
+
+
+@pytest.fixture
+def prompts(engine, sample):
+    rows = load_mixture("xquad_en[:5]+xquad_zh[:5]+translation_daily_en-zh[:5]", "test").rows
+    return encode_prompts(list(zip(rows["instruction"], rows["input"], strict=True)), "alpaca", engine.tokenizer)
+
+
+def plain(engine, prompt, most):
+    """Greedy decoding by hand: one row, no padding, no cache."""
+    ids = list(prompt)
+    with torch.inference_mode():
+        for _ in range(most):
+            token = int(engine.model(torch.tensor([ids])).logits[0, -1].argmax())
+            if token in engine.ends:
+                break
+            ids.append(token)
+    return engine.text(ids[len(prompt) :])
+
+
+def test_a_batch_answers_as_each_row_alone_would(engine, prompts):
+    decoding = Decoding(max_new_tokens=12)
+    assert len({len(prompt) for prompt in prompts}) > 5
+    assert engine.answer(prompts, decoding) == [plain(engine, prompt, 12) for prompt in prompts]
+
+
+def test_prompts_are_those_of_training(engine, sample):
+    from xllm.training.encoding import encode_batch
+
+    rows = load_mixture("alpaca_en+alpaca_zh", "train").rows
+    prompts = encode_prompts(list(zip(rows["instruction"], rows["input"], strict=True)), "alpaca", engine.tokenizer)
+    trained = encode_batch(rows[:], engine.tokenizer, "alpaca", 512)
+    assert prompts == [ids[:n] for ids, n in zip(trained["input_ids"], trained["prompt_length"], strict=True)]
+
+
+def test_the_answer_ends_at_eos_though_eos_may_be_the_pad_token(engine, prompts):
+    eos = engine.tokenizer.eos_token_id
+    words = engine.tokenizer("Hello there", add_special_tokens=False).input_ids
+    assert engine.text([*words, eos, *words]) == "Hello there"
+    force(engine, [words[0], eos, words[1], words[1]], prompts)
+    assert set(engine.answer(prompts, Decoding(max_new_tokens=4))) == {engine.text(words[:1])}
+
+
+def force(engine, tokens, prompts):
+    """Make the model answer exactly `tokens`, whatever the prompt."""
+    forward, step = engine.model.forward, iter(tokens)
+
+    def forced(*args, **kwargs):
+        output = forward(*args, **kwargs)
+        output.logits[:, -1] = -1.0
+        output.logits[:, -1, next(step)] = 1.0
+        return output
+
+    engine.model.forward = forced
+
+
+def test_answers_end_with_the_window(engine):
+    start = engine.tokenizer("word " * 700).input_ids[: engine.window - 3]
+    force(engine, [engine.tokenizer("a", add_special_tokens=False).input_ids[0]] * 3, None)
+    long, short = start, start[:-2]
+    engine.answer([long], Decoding(max_new_tokens=50))  # a fourth token would raise StopIteration
+    with pytest.raises(XllmError, match=f"{engine.window} tokens doesn't fit into the model's window"):
+        engine.answer([[*long, 1, 1, 1], short], Decoding(max_new_tokens=50))
+
+
+def test_the_model_s_own_sampling_settings_do_not_change_greedy(engine, prompts):
+    before = engine.answer(prompts[:2], Decoding(max_new_tokens=8))
+    engine.model.generation_config.do_sample = True
+    engine.model.generation_config.temperature = 5.0
+    engine.model.generation_config.repetition_penalty = 9.0
+    assert engine.answer(prompts[:2], Decoding(max_new_tokens=8)) == before
+
+
+def test_sampling_is_repeatable_and_differs_from_greedy(engine, prompts):
+    decoding, answers = Decoding(16, do_sample=True, temperature=1.5), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        answers.append(engine.answer(prompts[:3], decoding))
+    assert answers[0] == answers[1] != answers[2]
+
+
+def test_a_stream_grows_into_the_answer(engine, prompts):
+    for beams in (1, 3):
+        decoding = Decoding(max_new_tokens=12, num_beams=beams)
+        pieces = list(engine.stream(prompts[0], decoding, threading.Event()))
+        assert pieces[-1] == engine.answer(prompts[:1], decoding)[0]
+        assert all(later.startswith(earlier) for earlier, later in zip(pieces, pieces[1:], strict=False))
+
+
+def test_stopping_a_stream_ends_the_generation(engine, prompts):
+    passes = 0
+
+    def count(*_):
+        nonlocal passes
+        passes += 1
+        if passes == 5:
+            stop.set()
+
+    stop = threading.Event()
+    engine.model.register_forward_hook(count)
+    engine.ends = [10**6]  # nothing else ends it
+    engine.model.config.vocab_size = 10**6 + 1
+    list(engine.stream(prompts[0], Decoding(max_new_tokens=200), stop))
+    assert passes == 5
+
+
+def test_padding_is_on_the_left():
+    ids, mask = pad_left([[5, 6, 7], [8]], 2, torch.device("cpu"))
+    assert ids.tolist() == [[5, 6, 7], [2, 2, 8]] and mask.tolist() == [[1, 1, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0.5}, "--temperature has no effect without --do_sample"),
+        ({"top_k": 5}, "--top_k has no effect"),
+        ({"do_sample": True, "temperature": 0.0}, "--temperature 0.0: it must be above 0"),
+        ({"do_sample": True, "top_p": 1.5}, "--top_p 1.5: it must be above 0, and 1 at most"),
+        ({"max_new_tokens": 0}, "--max_new_tokens 0: it must be 1 or more"),
+        ({"num_beams": 0}, "--num_beams 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(XllmError, match=message):
+        Decoding(**settings)
+
+
+def test_a_broken_folder_is_told_in_one_line(tmp_path, llama):
+    import shutil
+
+    folder = tmp_path / "broken"
+    shutil.copytree(llama, folder)
+    (folder / "model.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(XllmError, match="cannot read the weights"):
+        Engine.load(models.find(str(folder)))
+    (folder / "config.json").unlink()
+    with pytest.raises(XllmError, match="no config.json"):
+        models.find(str(folder))

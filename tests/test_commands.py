@@ -1,0 +1,113 @@
+"""The commands of the README, as a user types them, in a checkout of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xllm import HOME
+from xllm.records import read_jsonl
+
+SAMPLE = HOME / "data" / "sample"
+MIXTURE = "alpaca_en+alpaca_zh+translation_ncwm_en-zh"
+TUNED = f"llama-7b-hf.{MIXTURE}.finetune"
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of the code, without data and models."""
+    folder = tmp_path / "checkout"
+    skip = shutil.ignore_patterns("__pycache__", "sample", ".partial*")
+    for name in ("xllm", "script", "data"):
+        shutil.copytree(HOME / name, folder / name, ignore=skip)
+    shutil.copy(HOME / "app.py", folder)
+    (folder / "model").mkdir()
+    return folder
+
+
+@pytest.fixture
+def bash(checkout):
+    """Run a command line in the checkout, with the Python of the tests first on the path."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "XLLM_DATA_DIR", "NPROC")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+
+    def run(line, **extra):
+        return subprocess.run(
+            ["bash", "-c", line],
+            cwd=checkout,
+            env=environment | extra,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+def test_train_infer_and_evaluate(checkout, bash, tiny):
+    shutil.copytree(tiny, checkout / "model" / "llama-7b-hf")
+    shutil.copytree(SAMPLE / "alpaca", checkout / "data" / "alpaca", dirs_exist_ok=True)
+    for source, target in (("train", "ncwm"), ("test", "flores")):
+        pair = checkout / "data" / "translation" / target / "en-zh"
+        pair.mkdir(parents=True)
+        for path in (SAMPLE / "translation" / "daily" / "en-zh").glob(f"{source}.*"):
+            shutil.copy(path, pair)
+
+    done = bash(f"bash script/train.sh llama-7b-hf {MIXTURE}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{checkout}/model/{TUNED}\n"
+
+    done = bash(f"bash script/inference.sh {TUNED} translation_flores_en-zh")
+    path = checkout / "model" / TUNED / "test" / "translation_flores_en-zh.inference.jsonl"
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{path}\n"
+    assert "row/s" in done.stderr or "s/row" in done.stderr
+    assert [row["input"] for row in read_jsonl(path)] == (
+        path.parents[3] / "data/translation/flores/en-zh/test.en"
+    ).read_text().splitlines()
+
+    done = bash(f"bash script/evaluate.sh {TUNED} translation_flores_en-zh")
+    assert done.returncode == 0 and "tok:zh" in done.stdout
+    assert path.with_name("translation_flores_en-zh.metrics.json").is_file()
+
+
+def test_flags_go_through_the_scripts(checkout, bash, llama):
+    shutil.copytree(llama, checkout / "model" / "tiny")
+    sample = {"XLLM_DATA_DIR": str(SAMPLE)}
+    done = bash("bash script/train.sh tiny 'alpaca_en[:16]' quick --max_steps 1 --global_batch_size 4", **sample)
+    assert done.returncode == 0, done.stderr
+    done = bash("bash script/inference.sh 'tiny.alpaca_en[:16].quick' 'xquad_zh[:3]' 2 --max_new_tokens 3", **sample)
+    assert done.returncode == 0 and len(read_jsonl(done.stdout.strip())) == 3, done.stderr
+    done = bash("bash script/train.sh tiny alpaca_en quick --max_step 1", **sample)
+    assert done.returncode == 2 and "unknown flag '--max_step'" in done.stderr
+    assert [path.name for path in (checkout / "model").glob("tiny.*")] == ["tiny.alpaca_en[:16].quick"]
+
+
+def test_the_quickstart_ends_with_base_against_tuned_and_then_has_nothing_left_to_do(checkout, bash, llama):
+    shutil.copytree(llama, checkout / "model" / "tiny")
+    environment = checkout / ".venv"  # the one the tests run in, set up already
+    environment.mkdir()
+    for part in Path(sys.prefix).iterdir():
+        if part.name != ".xllm":
+            (environment / part.name).symlink_to(part)
+    for name in ("setup.py", "constraints.txt"):
+        shutil.copy(HOME / name, checkout)
+    (environment / ".xllm").touch()
+
+    first = bash("bash script/quickstart.sh", BASE="tiny", XLLM_DATA_DIR=str(SAMPLE))
+    assert first.returncode == 0, first.stderr
+    header, _, *lines = [line.split() for line in first.stdout.splitlines()[-5:]]
+    assert header == ["dataset", "metric", "rows", "tiny", "tiny.translation_daily_en-zh+alpaca_en.finetune"]
+    assert [line[:3] for line in lines] == [
+        ["translation_daily_en-zh", "BLEU", "60"],
+        ["xquad_en", "exact_match", "30"],
+        ["xquad_en", "f1", "30"],
+    ]
+    assert "+ bash script/train.sh tiny translation_daily_en-zh+alpaca_en" in first.stderr
+
+    second = bash("bash script/quickstart.sh", BASE="tiny", XLLM_DATA_DIR=str(SAMPLE))
+    assert second.returncode == 0 and second.stdout.splitlines()[-5:] == first.stdout.splitlines()[-5:]
+    assert "script/train.sh" not in second.stderr and "script/inference.sh" not in second.stderr

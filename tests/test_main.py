@@ -1,0 +1,66 @@
+"""The command line: what it imports, and what it refuses before any work."""
+
+import subprocess
+import sys
+
+import pytest
+
+from xllm import HOME, __version__
+from xllm.__main__ import COMMANDS
+
+HEAVY = {"torch", "transformers", "datasets", "gradio", "sacrebleu", "fire", "babel"}
+
+
+def imported(code):
+    """The heavy modules that a fresh interpreter has loaded after `code`."""
+    code += "\nimport sys; print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
+    return HEAVY & set(done.stderr.split())
+
+
+def test_help_imports_nothing_heavy_and_names_every_command(cli):
+    assert imported("from xllm.__main__ import main; main(['--help'])") == set()
+    assert all(f"  {command} " in cli("--help").out for command in COMMANDS)
+    assert cli().out == cli("--help").out
+    assert cli("--version").out == f"{__version__}\n"
+
+
+def test_mixing_and_scoring_do_without_torch():
+    assert not imported("import xllm.mixture, xllm.evaluation.evaluate, xllm.evaluation.compare") & {
+        "torch",
+        "transformers",
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    done = subprocess.run([sys.executable, "-m", "xllm", command, "--help"], cwd=HOME, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert command in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "unknown command 'trian'; did you mean train?"),
+        (["fetch", "smollm"], "unknown model 'smollm'; did you mean smollm2-135m?"),
+        (["fetch", "smollm2-135m", "--forec"], "unknown flag '--forec'"),
+        (["fetch"], "fetch needs NAME"),
+        (["fetch", "a/b", "c/d"], "fetch takes 1 words, not 2"),
+    ],
+)
+def test_mistakes_are_one_line(cli, words, message):
+    outcome = cli(*words)
+    assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1 and not outcome.out
+
+
+def test_words_stay_text():
+    """Numbers, commas and the like are names here, not Python values as fire would have it."""
+    code = """
+from xllm.__main__ import serve
+def show(*names, flag="x"): print(*map(repr, names), repr(flag))
+serve(show, ["1.10", "a,b", "None", "a_x[:10%]+b_y*2", "--flag=1e3"])
+serve(show, ["2023", "--flag", "[1]"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
+    assert done.stdout == "'1.10' 'a,b' 'None' 'a_x[:10%]+b_y*2' '1e3'\n'2023' '[1]'\n"

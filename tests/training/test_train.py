@@ -1,0 +1,164 @@
+"""Training through the command line, on tiny models."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from xllm.training import recipe
+
+FLAGS = ("--max_steps", "4", "--global_batch_size", "8", "--learning_rate", "1e-2")
+
+
+@pytest.fixture
+def tune(cli, tiny, tmp_path, sample):
+    """Tune a tiny model; the outcome and the folder of the new one."""
+
+    def run(mixture, *flags, folder="tuned"):
+        outcome = cli("train", tiny, mixture, "finetune", "--output_dir", tmp_path / folder, *flags)
+        return outcome, tmp_path / folder
+
+    return run
+
+
+def test_writes_a_complete_folder(tune, tiny):
+    outcome, folder = tune("alpaca_en[:30]+translation_daily_en-zh[:10]", *FLAGS)
+    assert outcome.code == 0 and outcome.out == f"{folder}\n"
+    assert not list(folder.parent.glob(".*"))
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    base = AutoModelForCausalLM.from_pretrained(tiny)
+    assert model.dtype == torch.float32 and model.config.use_cache
+    assert model.config.vocab_size == base.config.vocab_size  # no token is added, pad or no pad
+    assert tokenizer("请 Hi").input_ids == AutoTokenizer.from_pretrained(tiny)("请 Hi").input_ids
+    assert sorted(path.name for path in folder.glob("*.model")) == sorted(path.name for path in tiny.glob("*.model"))
+    for (name, tuned), original in zip(model.named_parameters(), base.parameters(), strict=True):
+        assert not torch.equal(tuned, original), f"{name} wasn't tuned"
+    losses = [
+        entry["loss"]
+        for entry in json.loads((folder / "trainer_state.json").read_text())["log_history"]
+        if "loss" in entry
+    ]
+    assert len(losses) == 4 and losses[-1] < losses[0]
+
+
+def test_run_json_says_what_made_the_model(tune, sample):
+    _, folder = tune("alpaca_en[:30]+translation_daily_en-zh[:10]", *FLAGS)
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["command"][:4] == ["python", "-m", "xllm", "train"]
+    assert facts["mixture"]["rows"] == 40
+    assert [(term["from"], term["rows"]) for term in facts["mixture"]["terms"]] == [
+        ("alpaca_en", 30),
+        ("translation_daily_en-zh", 10),
+    ]
+    assert str(sample / "alpaca" / "alpaca_en.json") in facts["mixture"]["terms"][0]["sha256"]
+    assert facts["encoding"] == {"template": "alpaca", "model_max_length": 512, "cut": 0, "dropped": 0}
+    assert {"torch", "transformers", "python"} <= set(facts["versions"])
+
+
+def test_the_loss_is_that_of_response_and_eos_alone(tune, tiny, sample):
+    """The first logged loss, recomputed by hand: the mean over all target tokens of the step, row by row."""
+    _, folder = tune(
+        "alpaca_en[:8]", "--max_steps", "1", "--global_batch_size", "8", "--per_device_train_batch_size", "2"
+    )
+    logged = json.loads((folder / "trainer_state.json").read_text())["log_history"][0]["loss"]
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    from xllm import prompts
+
+    total, count = 0.0, 0
+    for row in json.loads((sample / "alpaca" / "alpaca_en.json").read_text())[:8]:
+        prompt = tokenizer(prompts.alpaca(row["instruction"], row["input"])).input_ids
+        ids = tokenizer(prompts.alpaca(row["instruction"], row["input"]) + row["output"]).input_ids + [
+            tokenizer.eos_token_id
+        ]
+        with torch.no_grad():
+            logits = model(torch.tensor([ids])).logits[0, len(prompt) - 1 : -1]
+        total += torch.nn.functional.cross_entropy(logits, torch.tensor(ids[len(prompt) :]), reduction="sum").item()
+        count += len(ids) - len(prompt)
+    assert logged == pytest.approx(total / count, rel=1e-5)
+
+
+def test_micro_batches_do_not_change_the_step(tune):
+    """The same eight rows in one micro-batch or in four: the same weights, up to rounding."""
+    weights = []
+    for size in ("8", "2"):
+        flags = ("--max_steps", "3", "--global_batch_size", "8", "--per_device_train_batch_size", size)
+        _, folder = tune("alpaca_en[:24]", *flags, folder=f"by{size}")
+        weights.append(load_file(folder / "model.safetensors"))
+    for name, tensor in weights[0].items():
+        assert torch.linalg.norm(tensor - weights[1][name]) <= 1e-4 * torch.linalg.norm(tensor), name
+
+
+def test_an_existing_model_is_not_overwritten(tune):
+    _, folder = tune("alpaca_en[:8]", "--max_steps", "1", "--global_batch_size", "4")
+    before = (folder / "model.safetensors").read_bytes()
+    outcome, _ = tune("alpaca_en[:8]", "--max_steps", "1", "--global_batch_size", "4")
+    assert outcome.code == 2 and "is there already" in outcome.err
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_rows_that_are_cut_or_dropped_are_told(tune, root):
+    (root / "alpaca").mkdir()
+    rows = [{"instruction": "a", "input": "", "output": "b c " * n} for n in (1, 1, 1, 1, 500)]
+    rows.append({"instruction": "a b " * 500, "input": "", "output": "lost"})
+    (root / "alpaca" / "alpaca_aa.json").write_text(json.dumps(rows))
+    outcome, folder = tune("alpaca_aa", "--max_steps", "1", "--global_batch_size", "4", "--model_max_length", "128")
+    assert "1 rows lose their end, 1 rows have no response left and are dropped" in outcome.err
+    assert json.loads((folder / "run.json").read_text())["encoding"]["dropped"] == 1
+    outcome, folder = tune("alpaca_aa[5:]", "--max_steps", "1", folder="none")
+    assert outcome.code == 2 and "no row has any response left" in outcome.err and not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere", "alpaca_en"], "unknown model 'nowhere'"),
+        (["BASE", "alpca_en"], "unknown dataset 'alpca'; did you mean alpaca?"),
+        (["BASE", "alpaca_en["], "at column 10"),
+        (["BASE", "xquad_en"], "unknown split 'train'"),
+        (["BASE"], "arguments are required: mixture"),
+        (["BASE", "alpaca_en", "a", "b"], "cannot place 'b'"),
+        (["BASE", "alpaca_en", "--learning_rat", "1"], "unknown flag '--learning_rat'; did you mean --learning_rate"),
+        (["BASE", "alpaca_en", "--learning_rate", "high"], "invalid float value: 'high'"),
+        (["BASE", "alpaca_en", "--template", "chat"], "invalid choice: 'chat'"),
+        (["BASE", "alpaca_en", "--model_max_length", "641"], "longer than the model's window of 640"),
+        (["BASE", "alpaca_en", "--global_batch_size", "6"], "must be a multiple of 4"),
+        (
+            ["BASE", "alpaca_en", "--global_batch_size", "8", "--gradient_accumulation_steps", "3"],
+            "leave one of them out",
+        ),
+        (["BASE", "alpaca_en", "--eval_strategy", "steps"], "training has no evaluation set"),
+        (["BASE", "alpaca_en", "--optim", "nope"], "nope"),
+        (["BASE", "+".join(["alpaca_en"] * 40)], "has 4"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing_behind(cli, sample, llama, monkeypatch, tmp_path, words, message):
+    monkeypatch.setattr("xllm.models.MODELS", tmp_path)
+    outcome = cli("train", *[str(llama) if word == "BASE" else word for word in words])
+    lines = [line for line in outcome.err.splitlines() if line.startswith("xllm: ")]
+    assert outcome.code == 2 and not outcome.out and len(lines) == 1 and message in lines[0]
+    assert "Traceback" not in outcome.err and not list(tmp_path.iterdir())
+
+
+def test_a_model_without_safetensors_is_refused(cli, sample, llama, tmp_path):
+    folder = tmp_path / "pickled"
+    shutil.copytree(llama, folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    outcome = cli("train", folder, "alpaca_en[:8]", "--output_dir", tmp_path / "out")
+    assert outcome.code == 2 and "cannot read the weights (safetensors)" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("parameters", "epochs", "rate"), [(6.7e9, 3, 2e-5), (7.1e9, 3, 2e-5), (13e9, 5, 1e-5)])
+def test_the_recipe_is_the_reference_s(parameters, epochs, rate):
+    settings = recipe.defaults(int(parameters))
+    assert (settings["num_train_epochs"], settings["learning_rate"]) == (epochs, rate)
+    assert settings["lr_scheduler_type"] == "cosine" and settings["warmup_steps"] == 0.03
+
+
+@pytest.mark.parametrize(("rows", "processes", "steps"), [(4, 8, 4), (4, 1, 32), (16, 8, 1), (1, 2, 64)])
+def test_a_step_has_128_rows_on_any_number_of_gpus(rows, processes, steps):
+    assert recipe.accumulation(None, None, rows, processes) == steps
