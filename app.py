@@ -29,7 +29,7 @@ def build(engine, name: str, template: str = "alpaca"):
                 with gr.Row():
                     send = gr.Button("Answer", variant="primary")
                     halt = gr.Button("Stop", variant="stop")
-            output = gr.Textbox(label="Answer", lines=12, interactive=False, buttons=["copy"])
+            output = gr.Textbox(label="Answer", lines=12, interactive=False, buttons=["copy"], elem_id="answer")
         with gr.Accordion("Settings", open=False):
             settings = [
                 gr.Dropdown(sorted(TEMPLATES), value=template, label="Template"),

@@ -94,7 +94,7 @@ def test_the_quickstart_ends_with_base_against_tuned_and_then_has_nothing_left_t
         if part.name != ".xllm":
             (environment / part.name).symlink_to(part)
     for name in ("setup.py", "constraints.txt"):
-        shutil.copy(HOME / name, checkout)
+        shutil.copy2(HOME / name, checkout)
     (environment / ".xllm").touch()
 
     first = bash("bash script/quickstart.sh", BASE="tiny", XLLM_DATA_DIR=str(SAMPLE))
