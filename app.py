@@ -90,17 +90,22 @@ def _handlers(engine) -> tuple[Callable, Callable]:
 
 def main(argv: list[str] | None = None) -> int:
     """Load the model and serve the page until it is interrupted."""
-    parser = argparse.ArgumentParser(prog="python app.py", description=__doc__, allow_abbrev=False)
+    parser = _Parser(prog="python app.py", description=__doc__, allow_abbrev=False)
     parser.add_argument("model", help="a folder, a name under model/, or a hub id")
     parser.add_argument("--host", default="127.0.0.1", help="the address to serve on (this machine alone: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
-    args = parser.parse_args(argv)
     try:
+        args = parser.parse_args(argv)
         serve(args.model, args.host, args.port)
     except XllmError as error:
         print(f"app: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise XllmError(f"{message}; see: {self.prog} --help")
 
 
 def serve(model: str, host: str, port: int | None) -> None:

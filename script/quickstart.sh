@@ -13,12 +13,11 @@ BASE=${BASE:-smollm2-135m}
 MIXTURE=translation_daily_en-zh+alpaca_en
 TUNED=$BASE.$MIXTURE.finetune
 HELD_OUT=(translation_daily_en-zh xquad_en)
-export XLLM_DATA_DIR=${XLLM_DATA_DIR:-data/sample}
 
 run bash script/setup.sh
-. script/env.sh
-[ -e "model/$BASE" ] || run python3 -m xllm fetch "$BASE"
-printf '\n+ export XLLM_DATA_DIR=%s\n' "$XLLM_DATA_DIR" >&2
+run source .venv/bin/activate
+[ -e "model/$BASE" ] || run python -m xllm fetch "$BASE"
+run export XLLM_DATA_DIR=data/sample
 [ -e "model/$TUNED" ] ||
     run bash script/train.sh "$BASE" "$MIXTURE" finetune --num_train_epochs 1 --learning_rate 5e-4 \
         --global_batch_size 8
@@ -29,5 +28,5 @@ for model in "$BASE" "$TUNED"; do
     done
     run bash script/evaluate.sh "$model" "${HELD_OUT[@]}"
 done
-run python3 -m xllm compare "$BASE" "$TUNED" --dataset "$(IFS=,; echo "${HELD_OUT[*]}")"
-printf '\nTalk to it: python3 app.py model/%s\n' "$TUNED" >&2
+run python -m xllm compare "$BASE" "$TUNED" --dataset "$(IFS=,; echo "${HELD_OUT[*]}")"
+printf '\nTalk to it: .venv/bin/python app.py model/%s\n' "$TUNED" >&2

@@ -12,5 +12,6 @@ fi
 [ -e model/smollm2-135m ] || python3 -m xllm fetch smollm2-135m ||
     echo "test: no model/smollm2-135m: the tests that need it are skipped" >&2
 
-ruff check . && ruff format --check .
+ruff check .
+ruff format --check .
 exec python3 -m pytest "$@"

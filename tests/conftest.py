@@ -27,6 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     }
     for item in items:
         for mark, reason in lacking.items():
+            if mark == "base_model" and os.environ.get("CI") == "true":
+                continue  # there it must not be missing
             if reason and item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))
 

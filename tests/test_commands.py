@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from xllm import HOME
 from xllm.records import read_jsonl
@@ -86,8 +88,25 @@ def test_flags_go_through_the_scripts(checkout, bash, llama):
     assert [path.name for path in (checkout / "model").glob("tiny.*")] == ["tiny.alpaca_en[:16].quick"]
 
 
+def test_two_processes_train_as_one_does(checkout, bash, llama):
+    shutil.copytree(llama, checkout / "model" / "tiny")
+    flags = "--max_steps 3 --global_batch_size 16 --learning_rate 1e-3"
+    for count in (1, 2):
+        line = f"bash script/train.sh tiny 'alpaca_en[:64]' by{count} {flags}"
+        done = bash(line, XLLM_DATA_DIR=str(SAMPLE), NPROC=str(count))
+        assert done.returncode == 0 and done.stdout.endswith(f"by{count}\n"), done.stderr
+    one, two = (load_file(checkout / f"model/tiny.alpaca_en[:64].by{n}/model.safetensors") for n in (1, 2))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert torch.linalg.norm(tensor - two[name]) <= 1e-4 * torch.linalg.norm(tensor), name
+
+    done = bash("bash script/train.sh tiny alpca_en", XLLM_DATA_DIR=str(SAMPLE), NPROC="2")
+    assert done.returncode == 2 and done.stderr.strip().count("\n") == 0 and "did you mean alpaca?" in done.stderr
+
+
 def test_the_quickstart_ends_with_base_against_tuned_and_then_has_nothing_left_to_do(checkout, bash, llama):
     shutil.copytree(llama, checkout / "model" / "tiny")
+    shutil.copytree(SAMPLE, checkout / "data" / "sample")
     environment = checkout / ".venv"  # the one the tests run in, set up already
     environment.mkdir()
     for part in Path(sys.prefix).iterdir():
@@ -97,7 +116,7 @@ def test_the_quickstart_ends_with_base_against_tuned_and_then_has_nothing_left_t
         shutil.copy2(HOME / name, checkout)
     (environment / ".xllm").touch()
 
-    first = bash("bash script/quickstart.sh", BASE="tiny", XLLM_DATA_DIR=str(SAMPLE))
+    first = bash("bash script/quickstart.sh", BASE="tiny")
     assert first.returncode == 0, first.stderr
     header, _, *lines = [line.split() for line in first.stdout.splitlines()[-5:]]
     assert header == ["dataset", "metric", "rows", "tiny", "tiny.translation_daily_en-zh+alpaca_en.finetune"]
@@ -108,6 +127,6 @@ def test_the_quickstart_ends_with_base_against_tuned_and_then_has_nothing_left_t
     ]
     assert "+ bash script/train.sh tiny translation_daily_en-zh+alpaca_en" in first.stderr
 
-    second = bash("bash script/quickstart.sh", BASE="tiny", XLLM_DATA_DIR=str(SAMPLE))
+    second = bash("bash script/quickstart.sh", BASE="tiny")
     assert second.returncode == 0 and second.stdout.splitlines()[-5:] == first.stdout.splitlines()[-5:]
     assert "script/train.sh" not in second.stderr and "script/inference.sh" not in second.stderr

@@ -45,8 +45,8 @@ def test_every_command_explains_itself(command):
         (["trian"], "unknown command 'trian'; did you mean train?"),
         (["fetch", "smollm"], "unknown model 'smollm'; did you mean smollm2-135m?"),
         (["fetch", "smollm2-135m", "--forec"], "unknown flag '--forec'"),
-        (["fetch"], "fetch needs NAME"),
-        (["fetch", "a/b", "c/d"], "fetch takes 1 words, not 2"),
+        (["fetch"], "fetch: missing a required argument: 'name'"),
+        (["fetch", "a/b", "c/d"], "fetch: too many positional arguments"),
     ],
 )
 def test_mistakes_are_one_line(cli, words, message):

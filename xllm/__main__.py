@@ -60,36 +60,33 @@ def serve(function: Callable, argv: list[str]) -> None:
     import fire
 
     if not {"--help", "-h"}.intersection(argv):
-        check(function, argv)
+        words, flags = split(function, argv)
         # fire would read 1.10 as a number and a,b as a tuple; quoted, every value stays the text that was typed
-        argv = [quote(word) for word in argv]
+        argv = [*map(repr, words), *(f"--{name}={value!r}" for name, value in flags.items())]
     fire.Fire(function, command=argv, name=f"xllm {function.__name__}")
 
 
-def quote(word: str) -> str:
-    if not word.startswith("--"):
-        return repr(word)
-    flag, equals, value = word.partition("=")
-    return flag + equals + (repr(value) if equals else "")
-
-
-def check(function: Callable, argv: list[str]) -> None:
-    """Raise XllmError where `argv` has a flag that `function` doesn't take, or too many or too few words."""
-    parameters = inspect.signature(function).parameters
-    flags = {f"--{name}" for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL}
-    words = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    given = [word.partition("=")[0].replace("_", "-") for word in argv if word.startswith("--")]
-    for flag in given:
-        if flag not in {f.replace("_", "-") for f in flags}:
-            raise unknown("flag", flag, flags)
-    values = {i + 1 for i, word in enumerate(argv) if word.startswith("--") and "=" not in word}
-    loose = [word for i, word in enumerate(argv) if not word.startswith("--") and i not in values]
-    left = [p for p in words if f"--{p.name}".replace("_", "-") not in given][len(loose) :]
-    if missing := [p.name.upper() for p in left if p.default is p.empty]:
-        hint = f"python -m xllm {function.__name__} --help"
-        raise XllmError(f"{function.__name__} needs {' '.join(missing)}; see: {hint}")
-    if len(loose) > len(words) and not any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
-        raise XllmError(f"{function.__name__} takes {len(words)} words, not {len(loose)}: {' '.join(loose)}")
+def split(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The words and the flags of a command line. Raises XllmError where `function` doesn't take them."""
+    signature, help_hint = inspect.signature(function), f"see: python -m xllm {function.__name__} --help"
+    known = [name for name, p in signature.parameters.items() if p.kind is not p.VAR_POSITIONAL]
+    words, flags, rest = [], {}, iter(argv)
+    for word in rest:
+        if not word.startswith("--"):
+            words.append(word)
+            continue
+        flag, equals, value = word.partition("=")
+        if flag.removeprefix("--").replace("-", "_") not in known:
+            raise unknown("flag", flag, [f"--{name}" for name in known], help_hint)
+        value = value if equals else next(rest, "--")
+        if value.startswith("--"):
+            raise XllmError(f"{flag} needs a value; {help_hint}")
+        flags[flag.removeprefix("--").replace("-", "_")] = value
+    try:
+        signature.bind(*words, **flags)
+    except TypeError as error:
+        raise XllmError(f"{function.__name__}: {error}; {help_hint}") from None
+    return words, flags
 
 
 if __name__ == "__main__":

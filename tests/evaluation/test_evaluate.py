@@ -99,14 +99,23 @@ def test_compare_puts_models_side_by_side(cli, model):
     assert cli("compare", base, tuned).out.splitlines() == lines  # all that both have answered
 
 
+def test_compare_refuses_runs_over_different_rows(cli, model):
+    base, tuned = model("base", CLOSE, ["", ""]), model("tuned", CLOSE, ["1864", ""])
+    path = tuned / "test" / "xquad_en.inference.jsonl"
+    write_jsonl(path, read_jsonl(path)[:1])
+    outcome = cli("compare", base, tuned, "--dataset", "xquad_en")
+    assert outcome.code == 2 and "have answered different rows of xquad_en" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["evaluate", "m", "xquad_zh"], "unknown answered dataset of m 'xquad_zh'; did you mean xquad_en?"),
         (["evaluate", "nowhere"], "unknown model 'nowhere'"),
         (["evaluate", "m", "xquad_en", "--metric", "bleu"], "unknown flag '--metric'"),
-        (["evaluate"], "evaluate needs MODEL"),
+        (["evaluate"], "missing a required argument: 'model'"),
         (["compare", "m"], "compare needs two models"),
+        (["compare", "m", "m", "--dataset"], "--dataset needs a value"),
         (["compare", "m", "m", "--dataset", "xquad_zh"], "m has no answers to xquad_zh; first: python -m xllm infer"),
     ],
 )

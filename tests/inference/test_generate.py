@@ -71,20 +71,27 @@ def force(engine, tokens, prompts):
 
 
 def test_answers_end_with_the_window(engine):
-    start = engine.tokenizer("word " * 700).input_ids[: engine.window - 3]
-    force(engine, [engine.tokenizer("a", add_special_tokens=False).input_ids[0]] * 3, None)
-    long, short = start, start[:-2]
-    engine.answer([long], Decoding(max_new_tokens=50))  # a fourth token would raise StopIteration
+    """Near the end of the window a row gets the tokens that are left, and the others of its batch all of theirs."""
+    long = engine.tokenizer("word " * 700).input_ids[: engine.window - 3]
+    positions: list[int] = []
+    engine.model.model.rotary_emb.register_forward_pre_hook(
+        lambda module, args, kwargs: positions.append(int(kwargs.get("position_ids", args[-1]).max())),
+        with_kwargs=True,
+    )
+    answers = engine.answer([long, long[:100]], Decoding(max_new_tokens=6))
+    assert max(positions) == engine.window - 2  # the last token of the window is answered, not read
+    assert answers == [plain(engine, long, 3), plain(engine, long[:100], 6)]
     with pytest.raises(XllmError, match=f"{engine.window} tokens doesn't fit into the model's window"):
-        engine.answer([[*long, 1, 1, 1], short], Decoding(max_new_tokens=50))
+        engine.answer([[*long, 1, 1, 1], long[:100]], Decoding(max_new_tokens=50))
 
 
 def test_the_model_s_own_sampling_settings_do_not_change_greedy(engine, prompts):
     before = engine.answer(prompts[:2], Decoding(max_new_tokens=8))
-    engine.model.generation_config.do_sample = True
-    engine.model.generation_config.temperature = 5.0
-    engine.model.generation_config.repetition_penalty = 9.0
-    assert engine.answer(prompts[:2], Decoding(max_new_tokens=8)) == before
+    first = [int(engine.model(torch.tensor([prompt])).logits[0, -1].argmax()) for prompt in prompts[:2]]
+    settings = {"do_sample": True, "temperature": 5.0, "suppress_tokens": first, "no_repeat_ngram_size": 1}
+    model = models.load_model(engine.model.name_or_path, torch.float32)
+    model.generation_config.update(**settings)
+    assert Engine(model, engine.tokenizer).answer(prompts[:2], Decoding(max_new_tokens=8)) == before
 
 
 def test_sampling_is_repeatable_and_differs_from_greedy(engine, prompts):

@@ -70,7 +70,8 @@ def test_the_template_is_that_of_the_tuning(cli, sample, model):
         ),
         (["MODEL", "xquad_en", "--temperature", "0.5"], "--temperature has no effect without --do_sample"),
         (["MODEL", "xquad_en", "--batch_size", "0"], "--batch_size 0"),
-        (["MODEL", "xquad_en", "--template", "chat"], "--template chat"),
+        (["MODEL", "xquad_en", "--template", "chat"], "unknown template 'chat'"),
+        (["MODEL", "xquad_en", "--seed", "-1"], "--seed -1"),
         (["MODEL", "+".join(["xquad_en"] * 30)], "give the mixture a short name"),
     ],
 )

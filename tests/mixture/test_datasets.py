@@ -93,6 +93,12 @@ def test_train_and_held_out_rows_of_the_sample_do_not_overlap(sample):
             r"malformed JSON: .*aa\.jsonl, line 2",
         ),
         ("alpaca/alpaca_aa.json", "[]", "alpaca_aa", "empty at 'alpaca_aa'"),
+        (
+            "alpaca/alpaca_aa.json",
+            '[{"instruction": "x", "input": "", "output": null}]',
+            "alpaca_aa",
+            r"1 rows have no 'output' \(null\)",
+        ),
         ("alpaca/alpaca_aa.json", '[{"instruction": "\udce9"}]', "alpaca_aa", "isn't UTF-8"),
     ],
 )

@@ -46,6 +46,11 @@ def test_aliases_nest_and_take_slices(alpaca):
     assert instructions("both[1:3]+few[:1]") == ["bb0", "bb1", "aa0"]
 
 
+def test_a_term_that_a_slice_leaves_out_is_not_listed(alpaca):
+    aliases(alpaca, both="alpaca_aa+alpaca_bb")
+    assert [term["from"] for term in load_mixture("both[:10]", "train").terms] == ["alpaca_aa"]
+
+
 def test_a_cycle_of_aliases_is_shown(alpaca):
     aliases(alpaca, a="alpaca_aa+b", b="c", c="b")
     with pytest.raises(XllmError, match="cycle: b → c → b"):

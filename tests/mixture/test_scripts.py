@@ -77,6 +77,20 @@ def test_the_cache_follows_the_raw_file_and_the_script(old):
     assert load_mixture("old_xx", "train").rows["instruction"][:] == ["Say it."] * 2
 
 
+def test_the_cache_follows_folders_and_modules_that_the_script_reads(old):
+    text = (
+        (old / "old.py")
+        .read_text()
+        .replace("os.path.join(self.base_path, name)", 'os.path.join(self.base_path, "parts")')
+    )
+    text = text.replace("{filepath}.{self.config.lang}", "{filepath}/{self.config.lang}")
+    (old / "old.py").write_text(text)
+    (old / "parts").mkdir()
+    for content in ("a\n", "b\n"):
+        (old / "parts" / "xx").write_text(content)
+        assert load_mixture("old_xx", "train").rows["input"][:] == [content.strip()]
+
+
 def test_an_unchanged_dataset_is_prepared_once(old, capfd):
     load_mixture("old_xx", "train")
     assert "Generating" in capfd.readouterr().err

@@ -131,6 +131,13 @@ def test_rows_that_are_cut_or_dropped_are_told(tune, root):
         ),
         (["BASE", "alpaca_en", "--eval_strategy", "steps"], "training has no evaluation set"),
         (["BASE", "alpaca_en", "--optim", "nope"], "nope"),
+        (["BASE", "alpaca_en", "--save_strategy", "steps"], "there are no checkpoints"),
+        (["BASE", "alpaca_en", "--resume_from_checkpoint", "x"], "there are no checkpoints"),
+        (["BASE", "alpaca_en", "--per_device_train_batch_size", "0"], "--per_device_train_batch_size 0"),
+        (["BASE", "alpaca_en", "--global_batch_size", "0"], "--global_batch_size 0"),
+        (["BASE", "alpaca_en", "--report_to", "wandb"], "the Trainer refuses these flags"),
+        (["BASE", "alpaca_en", "a/b"], "a model's name holds no '/'"),
+        (["x" * 300, "alpaca_en"], "unknown model"),
         (["BASE", "+".join(["alpaca_en"] * 40)], "has 4"),
     ],
 )
@@ -162,3 +169,44 @@ def test_the_recipe_is_the_reference_s(parameters, epochs, rate):
 @pytest.mark.parametrize(("rows", "processes", "steps"), [(4, 8, 4), (4, 1, 32), (16, 8, 1), (1, 2, 64)])
 def test_a_step_has_128_rows_on_any_number_of_gpus(rows, processes, steps):
     assert recipe.accumulation(None, None, rows, processes) == steps
+
+
+def test_preparing_checks_and_fills_the_cache_but_trains_nothing(tune, cli):
+    outcome, folder = tune("alpaca_en[:8]", "--prepare_only")
+    assert outcome.code == 0 and not outcome.out and "alpaca_en: 8 rows" in outcome.err and not folder.exists()
+    assert "tokenizing" not in tune("alpaca_en[:8]", "--prepare_only")[0].err
+    assert tune("alpaca_en[:8]", "--global_batch_size", "6", "--prepare_only")[0].code == 2
+
+
+def test_sampling_settings_of_a_base_do_not_spoil_the_save(cli, sample, llama, tmp_path):
+    folder = shutil.copytree(llama, tmp_path / "base")
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(settings | {"temperature": 0.6, "top_p": 0.9}))
+    outcome = cli(
+        "train", folder, "alpaca_en[:4]", "--output_dir", tmp_path / "out", *FLAGS[:2], "--global_batch_size", "4"
+    )
+    assert outcome.code == 0 and (tmp_path / "out" / "model.safetensors").is_file()
+
+
+@pytest.mark.base_model
+def test_tied_weights_are_saved_once(cli, sample, smol, tmp_path):
+    from transformers import LlamaForCausalLM
+
+    folder = shutil.copytree(smol, tmp_path / "base")
+    config = AutoModelForCausalLM.from_pretrained(smol).config
+    config.tie_word_embeddings = True
+    LlamaForCausalLM(config).save_pretrained(folder)
+    cli(
+        "train",
+        folder,
+        "alpaca_en[:4]",
+        "--output_dir",
+        tmp_path / "out",
+        "--max_steps",
+        "1",
+        "--global_batch_size",
+        "4",
+    )
+    assert "lm_head.weight" not in load_file(tmp_path / "out" / "model.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert model.lm_head.weight is model.model.embed_tokens.weight

@@ -46,6 +46,8 @@ def score(folder: Path, dataset: str) -> dict[str, list[Score]]:
     scores = {}
     for term in records.read_json(facts)["mixture"]["terms"]:
         if term["task"] in TASKS:
+            if not term["language"]:
+                raise XllmError(f"the loading script of {term['from']} names no language, which its score depends on")
             own = [row for row in rows if row["from"] == term["from"]]
             scores[term["from"]] = TASKS[term["task"]](own, term["language"])
         else:

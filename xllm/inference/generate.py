@@ -48,7 +48,7 @@ class Decoding:
 def device_and_dtype() -> tuple[str, torch.dtype]:
     """Where to run and how precisely: bf16 on a GPU that has it, as in the reference, float32 on a CPU."""
     if torch.cuda.is_available():
-        return "cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return "cuda", torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if torch.backends.mps.is_available():
         return "mps", torch.float16
     return "cpu", torch.float32
@@ -64,6 +64,8 @@ class Engine:
         ends = model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
         self.ends = sorted({tokenizer.eos_token_id, *ends})
+        # what a request leaves open would be taken from the model's own settings, a repetition penalty for one
+        model.generation_config = GenerationConfig()
 
     @classmethod
     def load(cls, source: str) -> "Engine":
@@ -76,15 +78,18 @@ class Engine:
         """Answers to prompts of token ids, in one batch.
 
         The prompts are padded on the left, positions counting from each one's first token, so that an answer doesn't
-        depend on which other prompts share the batch (up to the rounding of the machine). Answers are cut where the
-        window ends.
+        depend on which other prompts share the batch (up to the rounding of the machine). An answer ends where the
+        window does, so prompts that are near its end go apart from the others.
         """
-        ids, mask = pad_left(prompts, self.ends[0], self.model.device)
         room = [budget(len(prompt), decoding.max_new_tokens, self.window) for prompt in prompts]
-        with torch.inference_mode():
-            output = self.model.generate(ids, attention_mask=mask, generation_config=self._config(decoding, max(room)))
-        answers = output[:, ids.shape[1] :].tolist()
-        return [self.text(answer[:most]) for answer, most in zip(answers, room, strict=True)]
+        answers: dict[int, str] = {}
+        for tokens in set(room):
+            rows = [row for row, most in enumerate(room) if most == tokens]
+            ids, mask = pad_left([prompts[row] for row in rows], self.ends[0], self.model.device)
+            with torch.inference_mode():
+                output = self.model.generate(ids, attention_mask=mask, generation_config=self._config(decoding, tokens))
+            answers |= zip(rows, map(self.text, output[:, ids.shape[1] :].tolist()), strict=True)
+        return [answers[row] for row in range(len(prompts))]
 
     def stream(self, prompt: list[int], decoding: Decoding, stop: threading.Event) -> Iterator[str]:
         """The answer to one prompt as it grows; whole, at the end, with beams.
@@ -133,7 +138,6 @@ class Engine:
         return self.tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
 
     def _config(self, decoding: Decoding, max_new_tokens: int) -> GenerationConfig:
-        # not the model's own config: its sampling settings would change what "greedy" means
         settings: dict[str, Any] = {"num_beams": decoding.num_beams, "do_sample": decoding.do_sample}
         if decoding.do_sample:
             settings |= {

@@ -7,12 +7,12 @@ from tqdm import tqdm
 from transformers import set_seed
 
 from xllm import models
-from xllm.errors import XllmError
+from xllm.errors import XllmError, unknown
 from xllm.flags import FlagParser
 from xllm.inference.generate import Decoding, Engine, budget, encode_prompts
 from xllm.mixture import Mixture, load_mixture
 from xllm.prompts import TEMPLATES
-from xllm.records import check_name, write_jsonl
+from xllm.records import check_name, remove, write_jsonl
 from xllm.runinfo import RunInfo
 
 
@@ -42,17 +42,21 @@ def main(argv: list[str]) -> None:
     decoding = Decoding(args.max_new_tokens, args.num_beams, args.do_sample, args.temperature, args.top_p, args.top_k)
     source, facts = models.find(given.model), models.run_facts(given.model)
     template = args.template or facts.get("encoding", {}).get("template", "alpaca")
-    if template not in TEMPLATES or args.batch_size < 1:
-        raise XllmError(f"--template {template}: there are {', '.join(sorted(TEMPLATES))}" if args.batch_size > 0 else
-                        f"--batch_size {args.batch_size}: it must be 1 or more")  # fmt: skip
+    if template not in TEMPLATES:
+        raise unknown("template", template, TEMPLATES)
+    if args.batch_size < 1:
+        raise XllmError(f"--batch_size {args.batch_size}: it must be 1 or more")
+    if not 0 <= args.seed < 2**32:
+        raise XllmError(f"--seed {args.seed}: it must be 0 or more, and below 2**32")
     output = check_name(models.folder_of(given.model) / "test" / f"{given.dataset}.inference.jsonl")
     if output.exists() and not args.overwrite:
         raise XllmError(f"{output} is there already; --overwrite answers anew")
     mixture = load_mixture(given.dataset, args.split, args.data_dir)
+    print(mixture, file=sys.stderr)
     prompts = prepare(mixture, template, source)
     set_seed(args.seed)
     predictions = predict(Engine.load(source), prompts, decoding, args.batch_size)
-    write_jsonl(output, ({**row, "prediction": text} for row, text in zip(mixture.rows, predictions, strict=True)))
+    remove(output.with_name(f"{given.dataset}.metrics.json"))  # the scores of other answers
     run.write(
         output.with_name(f"{given.dataset}.run.json"),
         model=given.model,
@@ -62,6 +66,7 @@ def main(argv: list[str]) -> None:
         decoding=vars(decoding),
         seed=args.seed,
     )
+    write_jsonl(output, ({**row, "prediction": text} for row, text in zip(mixture.rows, predictions, strict=True)))
     print(output)
 
 

@@ -1,6 +1,5 @@
 """From a mixture's text to its records: aliases resolved, scripts run, slices taken, everything concatenated."""
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,9 @@ class Mixture:
     rows: datasets.Dataset
     terms: list[dict]
 
+    def __str__(self) -> str:
+        return "\n".join(f"{term['from']}: {term['rows']} rows" for term in self.terms)
+
 
 def load_mixture(text: str, split: str, data_dir: str | None = None) -> Mixture:
     """Load a mixture such as "alpaca_en+alpaca_zh[:1000]". Raises XllmError for any mistake in it or its files."""
@@ -35,10 +37,7 @@ def load_mixture(text: str, split: str, data_dir: str | None = None) -> Mixture:
     terms: dict[str, dict] = {}
     rows = _concatenate([_load(part, split, root, terms) for part in plan])
     counts = Counter(rows["from"])
-    for term in terms.values():
-        term["rows"] = counts[term["from"]]
-        print(f"{term['from']}: {term['rows']} rows", file=sys.stderr)
-    return Mixture(text, rows, list(terms.values()))
+    return Mixture(text, rows, [{**term, "rows": counts[name]} for name, term in terms.items() if counts[name]])
 
 
 @dataclass(frozen=True)

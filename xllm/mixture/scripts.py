@@ -54,14 +54,15 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
         probe = _build(_builder_class(script), config, root / name)
         homepage = probe.info.homepage
         generator = _choose(probe, split)
-        hashes = {str(path): sha256(path) for path in [script, *_raw_files(generator, root / name)]}
-        rows = _prepare(_builder_class(script), generator, config, root / name, hashes)
+        code = sorted(script.parent.glob("*.py"))  # the script, and modules that it may import
+        hashes = {str(path): sha256(path) for path in [*code, *_raw_files(generator, root / name)]}
+        rows = _records(_prepare(_builder_class(script), generator, config, root / name, hashes), script)
     except Exception as error:  # a script is anybody's code: whatever it raises is told in one line
         raise _explain(error, f"{name}_{config}", script, homepage) from error
     return Source(
         task=getattr(probe, "TASK", None),
         language=getattr(probe.config, "language", None),
-        rows=_records(rows, script),
+        rows=rows,
         hashes=hashes,
     )
 
@@ -98,11 +99,11 @@ def _choose(builder: datasets.GeneratorBasedBuilder, split: str) -> datasets.Spl
 
 
 def _raw_files(generator: datasets.SplitGenerator, folder: Path) -> list[Path]:
-    """The files that a split reads: those that its arguments name, whole or up to the ending (a script may pass
-    `…/train` and open train.en and train.zh); where they name none, every file of the dataset's folder."""
-    named = [Path(text) for text in _strings(generator.gen_kwargs) if os.sep in text]
-    files = {file for path in named for file in ([path] if path.is_file() else path.parent.glob(f"{path.name}.*"))}
-    return sorted(files or (path for path in folder.rglob("*") if path.is_file()))
+    """The files that a split reads: those that its arguments name, as a file, a folder, or up to the ending (a script
+    may pass `…/train` and open train.en and train.zh); where they name none, every file of the dataset's folder."""
+    named = [Path(text) for text in _strings(generator.gen_kwargs) if os.sep in text] or [folder]
+    found = {path for start in named for path in [start, *start.parent.glob(f"{start.name}.*"), *start.rglob("*")]}
+    return sorted(path for path in found if path.is_file())
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -137,13 +138,16 @@ def _records(rows: datasets.Dataset, script: Path) -> datasets.Dataset:
     features = {column: TEXT for column in COLUMNS}
     if "answers" in rows.column_names:
         features["answers"] = datasets.List(TEXT)
+    for column in COLUMNS:
+        if nulls := rows.data[column].null_count:
+            raise XllmError(f"{nulls} rows have no {column!r} (null); a record's columns are strings")
     rows = rows.select_columns(list(features))
     return rows if rows.features == features else rows.cast(datasets.Features(features))
 
 
 def _explain(error: Exception, term: str, script: Path, homepage: str | None) -> XllmError:
-    while (inner := error.__cause__ or error.__context__) is not None and not isinstance(error, XllmError):
-        error = inner  # `datasets` wraps what a generator raises
+    while error.__cause__ is not None and not isinstance(error, XllmError):
+        error = error.__cause__  # `datasets` wraps what a generator raises
     if isinstance(error, XllmError):
         return error if term in str(error) else XllmError(f"{term}: {error}")
     if isinstance(error, FileNotFoundError) and error.filename:

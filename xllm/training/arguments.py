@@ -1,6 +1,7 @@
 """The command line of `train`."""
 
 import os
+from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,10 @@ class DataArguments:
     model_max_length: int = field(default=512, metadata={"help": "Tokens of a row; longer rows lose their end."})
     global_batch_size: int | None = field(
         default=None, metadata={"help": f"Rows an optimizer step over all processes ({recipe.BATCH})."}
+    )
+    prepare_only: bool = field(
+        default=False,
+        metadata={"help": "Check everything and tokenize into the cache, then stop; $NPROC is the processes to come."},
     )
 
 
@@ -46,40 +51,44 @@ def read(argv: list[str]) -> Request:
     parser.set_defaults(gradient_accumulation_steps=None, output_dir=None, **recipe.COMMON)
     given = parser.known(argv)
     config = models.load_config(models.find(given.base))
-    _check_window(config, given)
-    output = Path(given.output_dir or models.MODELS / _name(given)).absolute()
-    if check_name(output).exists():
-        raise XllmError(f"{output} is there already; remove it, or give the new model another METHOD")
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    steps = recipe.accumulation(
+    _check(given, models.window(config))
+    output = _output(given)
+    processes = int(os.environ.get("WORLD_SIZE") or (given.prepare_only and os.environ.get("NPROC")) or 1)
+    settings = recipe.defaults(models.count_parameters(config)) | recipe.machine(processes)
+    if given.fp16:
+        settings.pop("bf16", None)
+    settings["gradient_accumulation_steps"] = recipe.accumulation(
         given.global_batch_size, given.gradient_accumulation_steps, given.per_device_train_batch_size, processes
     )
-    parser.set_defaults(
-        **recipe.defaults(models.count_parameters(config)),
-        **recipe.machine(),
-        **(recipe.FSDP if processes > 1 and _on_gpus() else {}),
-        gradient_accumulation_steps=steps,
-        output_dir=str(partial(output)),
-    )
+    parser.set_defaults(**settings, output_dir=str(output))
     data, training, _ = parser.read(argv)
-    if training.eval_strategy != "no":
-        raise XllmError(f"--eval_strategy {training.eval_strategy.value}: training has no evaluation set; leave it out")
+    if training.n_gpu > 1 and not data.prepare_only:
+        raise XllmError(
+            f"one process sees {training.n_gpu} GPUs: use all by bash script/train.sh, or one by CUDA_VISIBLE_DEVICES=0"
+        )
+    assert data.prepare_only or training.world_size == processes
     training.output_dir = str(partial(output))
-    training.gradient_accumulation_steps = steps
     return Request(given.base, given.mixture, output, data, training)
 
 
-def _name(given) -> str:
-    return f"{models.short_name(given.base)}.{given.mixture}.{given.method or 'finetune'}"
-
-
-def _check_window(config, given) -> None:
-    window = models.window(config)
+def _check(given: Namespace, window: int | None) -> None:
+    """Raise XllmError for flags that can't be or would have no effect."""
     if window and given.model_max_length > window:
         raise XllmError(f"--model_max_length {given.model_max_length} is longer than the model's window of {window}")
+    if given.eval_strategy != "no":
+        raise XllmError(f"--eval_strategy {given.eval_strategy}: training has no evaluation set; leave it out")
+    if given.save_strategy != "no" or given.resume_from_checkpoint:
+        flag = "save_strategy" if given.save_strategy != "no" else "resume_from_checkpoint"
+        raise XllmError(
+            f"--{flag} {getattr(given, flag)}: there are no checkpoints, only the finished model; leave it out"
+        )
 
 
-def _on_gpus() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
+def _output(given: Namespace) -> Path:
+    name = f"{models.short_name(given.base)}.{given.mixture}.{given.method or 'finetune'}"
+    if "/" in name:
+        raise XllmError(f"a model's name holds no '/': {name}")
+    output = check_name(Path(given.output_dir or models.MODELS / name).absolute())
+    if output.exists():
+        raise XllmError(f"{output} is there already; remove it, or give the new model another METHOD")
+    return output

@@ -1,8 +1,12 @@
 """From records to token ids: prompt and response tokenized as one text, and how many of the tokens are prompt."""
 
+import hashlib
+from pathlib import Path
+
 import datasets
 from transformers import PreTrainedTokenizerFast
 
+from xllm import prompts
 from xllm.prompts import TEMPLATES
 
 INTEGER = datasets.Value("int32")
@@ -29,10 +33,19 @@ def encode(
         features=FEATURES,
         fn_kwargs={"tokenizer": tokenizer, "template": template, "max_length": max_length},
         desc="tokenizing",
+        new_fingerprint=_fingerprint(rows, tokenizer, template, max_length),
     ).with_format("numpy")
     kept = encoded.select([i for i, length in enumerate(encoded["prompt_length"]) if length < max_length])
     cut = sum(int(ids[-1]) != tokenizer.eos_token_id for ids in kept["input_ids"])
     return kept, {"cut": cut, "dropped": len(encoded) - len(kept)}
+
+
+def _fingerprint(rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, template: str, max_length: int) -> str:
+    """What determines the token ids, this file's code included: `datasets` takes a function of a module for unchanged
+    as long as its name is."""
+    code = [Path(path).read_bytes() for path in (__file__, prompts.__file__)]
+    settings = tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, template, max_length
+    return hashlib.sha256(repr((rows._fingerprint, settings, code)).encode()).hexdigest()[:32]
 
 
 def encode_batch(
@@ -44,11 +57,11 @@ def encode_batch(
     reference's mask: a token that straddles the boundary counts as prompt there too. A long row loses its end, eos
     included, as in the reference: an answer that was cut must not teach the model to stop there.
     """
-    prompts = [TEMPLATES[template](*pair) for pair in zip(batch["instruction"], batch["input"], strict=True)]
-    texts = [prompt + output for prompt, output in zip(prompts, batch["output"], strict=True)]
+    asked = [TEMPLATES[template](*pair) for pair in zip(batch["instruction"], batch["input"], strict=True)]
+    texts = [prompt + output for prompt, output in zip(asked, batch["output"], strict=True)]
     encodings = tokenizer(texts)
     ids, prompt_lengths = encodings["input_ids"], []
-    for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
+    for row, (prompt, text) in enumerate(zip(asked, texts, strict=True)):
         if not ids[row] or ids[row][-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
             ids[row].append(tokenizer.eos_token_id)
         prompt_lengths.append(_first_token(encodings, row, len(prompt), len(text), len(ids[row]) - 1))

@@ -34,13 +34,18 @@ def defaults(parameters: int) -> dict:
     return COMMON | next(settings for least, settings in BY_SIZE if parameters >= least)
 
 
-def machine() -> dict:
-    """bf16 and tf32 where there is a GPU that has them; float32 elsewhere."""
+def machine(processes: int) -> dict:
+    """bf16 and tf32 where there are GPUs that have them, and FSDP over several; float32 on a CPU."""
     import torch
 
     if not torch.cuda.is_available():
-        return {"dataloader_pin_memory": False}
-    return {"bf16": torch.cuda.is_bf16_supported(), "tf32": torch.cuda.get_device_capability() >= (8, 0)}
+        # unless told that it is to use the CPU, accelerate doesn't notice that there are several processes
+        return {"dataloader_pin_memory": False, "use_cpu": not torch.backends.mps.is_available()}
+    settings = {
+        "bf16": torch.cuda.is_bf16_supported(including_emulation=False),
+        "tf32": torch.cuda.get_device_capability() >= (8, 0),
+    }
+    return settings | FSDP if processes > 1 else settings
 
 
 def accumulation(batch: int | None, steps: int | None, rows: int, processes: int) -> int:
@@ -48,6 +53,9 @@ def accumulation(batch: int | None, steps: int | None, rows: int, processes: int
 
     Raises XllmError where the numbers don't fit; `steps` is what the user asked for, if anything.
     """
+    for flag, value in (("per_device_train_batch_size", rows), ("global_batch_size", batch)):
+        if value is not None and value < 1:
+            raise XllmError(f"--{flag} {value}: it must be 1 or more")
     if steps is not None:
         if batch not in (None, steps * rows * processes):
             raise XllmError(
@@ -57,8 +65,9 @@ def accumulation(batch: int | None, steps: int | None, rows: int, processes: int
         return steps
     batch = batch or BATCH
     if batch % (rows * processes):
+        near = max(1, round(batch / (rows * processes))) * rows * processes
         raise XllmError(
-            f"--global_batch_size {batch} can't be shared by {processes} processes with "
-            f"--per_device_train_batch_size {rows}: it must be a multiple of {rows * processes}"
+            f"{batch} rows a step can't be shared by {processes} processes with --per_device_train_batch_size {rows}: "
+            f"it must be a multiple of {rows * processes}; try --global_batch_size {near}"
         )
     return batch // (rows * processes)

@@ -4,19 +4,31 @@ import contextlib
 import json
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 import torch
-from transformers import Trainer
+from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 from xllm import models, records
 from xllm.errors import XllmError
-from xllm.mixture import load_mixture
+from xllm.mixture import Mixture, load_mixture
 from xllm.runinfo import RunInfo
 from xllm.training.arguments import Request, read
 from xllm.training.collator import Collator
 from xllm.training.encoding import encode
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training reads: a base model's place and tokenizer, and a mixture as token ids."""
+
+    source: str
+    tokenizer: PreTrainedTokenizerFast
+    mixture: Mixture
+    rows: datasets.Dataset
+    counts: dict[str, int]  # rows that were cut and dropped
 
 
 def main(argv: list[str]) -> None:
@@ -24,50 +36,66 @@ def main(argv: list[str]) -> None:
     request = read(argv)
     run = RunInfo("train", argv)
     with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its log
-        train(request, run)
+        with request.training.main_process_first(desc="preparing the data"):
+            prepared = prepare(request)
+        if request.data.prepare_only:
+            return
+        train(request, prepared, run)
     if request.training.process_index == 0:
         print(request.output)
 
 
-def train(request: Request, run: RunInfo) -> None:
-    """Tune the model and save it, whole or not at all."""
-    args, data = request.training, request.data
-    source = models.find(request.base)
+def prepare(request: Request) -> Prepared:
+    """Load and encode the mixture. Raises XllmError where nothing is left to train on."""
+    data, source = request.data, models.find(request.base)
     tokenizer = models.load_tokenizer(source)
-    with args.main_process_first(desc="preparing the data"):
-        mixture = load_mixture(request.mixture, "train", data.data_dir)
-        rows, counts = encode(mixture.rows, tokenizer, data.template, data.model_max_length)
-    check(rows, counts, data.model_max_length)
-    model = models.load_model(source, torch.float32)  # the master weights; bf16 is for the computation
-    pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    mixture = load_mixture(request.mixture, "train", data.data_dir)
+    rows, counts = encode(mixture.rows, tokenizer, data.template, data.model_max_length)
+    if not len(rows):
+        raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
+    if request.training.process_index == 0:
+        print(mixture)
+        if any(counts.values()):
+            print(
+                f"longer than {data.model_max_length} tokens: {counts['cut']} rows lose their end, "
+                f"{counts['dropped']} rows have no response left and are dropped"
+            )
+    return Prepared(source, tokenizer, mixture, rows, counts)
+
+
+def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
+    """Tune the model and save it, whole or not at all."""
+    args, data, mixture = request.training, request.data, prepared.mixture
     first = args.process_index == 0
     with records.whole(request.output) if first else contextlib.nullcontext(records.partial(request.output)) as place:
-        trainer = Trainer(model=model, args=args, train_dataset=rows, data_collator=Collator(pad_id))
+        trainer = make_trainer(prepared, args)
         trainer.train()
         save(trainer, place)
         if first:
-            tokenizer.save_pretrained(place)
-            for original in Path(source).glob("*.model"):  # sentencepiece's own file, which other tools ask for
+            prepared.tokenizer.save_pretrained(place)
+            for original in Path(prepared.source).glob("*.model"):  # sentencepiece's own file, which other tools want
                 shutil.copy(original, place)
             run.write(
                 place / "run.json",
-                base=request.base,
+                base={"name": request.base, "sha256": hashes(Path(prepared.source))},
                 mixture={"text": mixture.text, "rows": len(mixture.rows), "terms": mixture.terms},
-                encoding={"template": data.template, "model_max_length": data.model_max_length, **counts},
-                training=json.loads(args.to_json_string()),
+                encoding={"template": data.template, "model_max_length": data.model_max_length, **prepared.counts},
+                training=json.loads(args.to_json_string()) | {"output_dir": str(request.output)},
             )
 
 
-def check(rows: datasets.Dataset, counts: dict[str, int], max_length: int) -> None:
-    """Tell what the length limit took away. Raises XllmError where it took everything."""
-    if not len(rows):
-        raise XllmError(f"no row has any response left within --model_max_length {max_length} tokens")
-    if counts["cut"] or counts["dropped"]:
-        print(
-            f"longer than {max_length} tokens: {counts['cut']} rows lose their end, "
-            f"{counts['dropped']} rows have no response left and are dropped",
-            file=sys.stderr,
-        )
+def make_trainer(prepared: Prepared, args: TrainingArguments) -> Trainer:
+    """A Trainer on float32 master weights; bf16 is for the computation."""
+    model, tokenizer = models.load_model(prepared.source, torch.float32), prepared.tokenizer
+    # some bases carry sampling settings that don't go together, which `save_pretrained` would refuse in the end
+    model.generation_config.do_sample = model.generation_config.do_sample or bool(
+        model.generation_config.temperature or model.generation_config.top_p
+    )
+    pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    try:
+        return Trainer(model=model, args=args, train_dataset=prepared.rows, data_collator=Collator(pad_id))
+    except (ValueError, RuntimeError, ImportError) as error:  # flags that don't go together
+        raise XllmError(f"the Trainer refuses these flags: {error}") from error
 
 
 def save(trainer: Trainer, folder: Path) -> None:
@@ -76,12 +104,16 @@ def save(trainer: Trainer, folder: Path) -> None:
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    # after bf16 training the rounded weights are those that the forward pass has used
+    # bf16 is what the model computed in, and what inference reads it in
     model.config.dtype = torch.bfloat16 if trainer.args.bf16 else torch.float32
-    cast = {name: tensor.to(model.config.dtype) for name, tensor in state.items()}
-    for name, tensor in state.items():  # keep tied weights one tensor, so that they are saved once
-        twin = next(other for other, shared in state.items() if shared.data_ptr() == tensor.data_ptr())
-        cast[name] = cast[twin]
     model.config.use_cache = True  # the Trainer turns it off for itself
-    model.save_pretrained(folder, state_dict=cast)
+    tied = model.all_tied_weights_keys  # they are saved once
+    state = {name: tensor.to("cpu", model.config.dtype) for name, tensor in state.items() if name not in tied}
+    model.save_pretrained(folder, state_dict=state)
     trainer.state.save_to_json(str(folder / "trainer_state.json"))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """sha256 of a local model's weights and configuration; empty for a hub id."""
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])
+    return {path.name: records.sha256(path) for path in files}
