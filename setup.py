@@ -23,7 +23,7 @@ setup(
         "sentencepiece",
         "protobuf",  # transformers reads sentencepiece models with it
         "sacrebleu>=2.5",
-        "gradio>=6",
+        "gradio>=6.31",
         "fire",
         "babel",
         "gguf",  # transformers reads the packaged base model with it

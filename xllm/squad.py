@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 
+import datasets
+
 from xllm import prompts
 from xllm.errors import unknown
-from xllm.records import read_json
+from xllm.records import COLUMNS, read_json
+
+TEXT = datasets.Value("string")
+FEATURES = datasets.Features({**dict.fromkeys(COLUMNS, TEXT), "answers": datasets.List(TEXT)})
 
 
 def check_language(dataset: str, language: str) -> str:

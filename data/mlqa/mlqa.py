@@ -10,7 +10,6 @@ import os
 import datasets
 
 from xllm import squad
-from xllm.records import COLUMNS
 
 
 class MLQAConfig(datasets.BuilderConfig):
@@ -28,11 +27,7 @@ class MLQA(datasets.GeneratorBasedBuilder):
     TASK = "qa"
 
     def _info(self):
-        features = {column: datasets.Value("string") for column in COLUMNS}
-        return datasets.DatasetInfo(
-            features=datasets.Features({**features, "answers": datasets.List(datasets.Value("string"))}),
-            homepage="https://github.com/facebookresearch/MLQA",
-        )
+        return datasets.DatasetInfo(features=squad.FEATURES, homepage="https://github.com/facebookresearch/MLQA")
 
     def _split_generators(self, dl_manager):
         name = f"context-{self.config.language}-question-{self.config.question}.json"

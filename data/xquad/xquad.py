@@ -10,7 +10,6 @@ import os
 import datasets
 
 from xllm import squad
-from xllm.records import COLUMNS
 
 
 class XQuADConfig(datasets.BuilderConfig):
@@ -26,11 +25,7 @@ class XQuAD(datasets.GeneratorBasedBuilder):
     TASK = "qa"
 
     def _info(self):
-        features = {column: datasets.Value("string") for column in COLUMNS}
-        return datasets.DatasetInfo(
-            features=datasets.Features({**features, "answers": datasets.List(datasets.Value("string"))}),
-            homepage="https://github.com/google-deepmind/xquad",
-        )
+        return datasets.DatasetInfo(features=squad.FEATURES, homepage="https://github.com/google-deepmind/xquad")
 
     def _split_generators(self, dl_manager):
         path = os.path.join(self.base_path, f"xquad.{self.config.language}.json")
