@@ -30,6 +30,6 @@ setup(
         "tabulate",
         "tqdm",
     ],
-    extras_require={"test": ["pytest", "playwright", "ruff"]},
+    extras_require={"test": ["pytest", "hypothesis", "playwright", "ruff"]},
     entry_points={"console_scripts": ["xllm=xllm.__main__:main"]},
 )

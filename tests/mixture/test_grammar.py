@@ -1,6 +1,10 @@
 """The language of mixtures."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xllm.errors import XllmError
 from xllm.mixture.grammar import Term, parse
@@ -16,6 +20,7 @@ from xllm.mixture.grammar import Term, parse
         ("a_x[-100:]", [Term("a_x", "-100", None)]),
         ("translation_flores_en-zh", [Term("translation_flores_en-zh")]),
         ("a_x[:]", [Term("a_x")]),
+        ("a_x*3+b_y[:5]*0.25", [Term("a_x", factor="3"), Term("b_y", None, "5", "0.25")]),
     ],
 )
 def test_reads_terms_and_writes_them_back(text, terms):
@@ -31,6 +36,15 @@ def test_reads_terms_and_writes_them_back(text, terms):
         ("+a_x", 1),
         ("a_x++b_y", 5),
         ("a_x[3", 4),
+        ("a_x*", 4),
+        ("a_x*0", 4),
+        ("a_x*0.0", 4),
+        ("a_x*-1", 4),
+        ("a_x*2[:3]", 6),
+        ("a_x*2*3", 6),
+        ("a_x[:2]b", 8),
+        ("a_x[:١]", 4),
+        ("a\x00b", 1),
         ("a_x[3]", 4),
         ("a_x[1:2:3]", 4),
         ("a_x[1.5:]", 4),
@@ -65,3 +79,41 @@ def test_percent_slices_tile_without_gap_or_overlap():
     bounds = [f"{p}%" for p in range(0, 101, 7)] + ["100%"]
     rows = [row for start, stop in zip(bounds, bounds[1:], strict=False) for row in Term("a_x", start, stop).rows(1190)]
     assert rows == list(range(1190))
+
+
+@pytest.mark.parametrize(
+    ("factor", "count", "times"),
+    [(None, 7, (1, 0)), ("3", 7, (3, 0)), ("0.25", 100, (0, 25)), ("2.5", 10, (2, 5)), ("0.1", 3, (0, 0))],
+)
+def test_a_factor_repeats_and_samples(factor, count, times):
+    assert Term("a_x", factor=factor).times(count) == times
+
+
+BOUNDS = st.none() | st.from_regex(r"-?[0-9]{1,6}%?", fullmatch=True)
+FACTORS = st.none() | st.from_regex(r"[1-9][0-9]{0,3}(\.[0-9]{1,3})?", fullmatch=True)
+NAMES = st.text(st.characters(exclude_categories=("Z", "C"), exclude_characters="+*[]/\\:"), min_size=1).filter(
+    lambda name: (
+        ".." not in name and not name.startswith(".") and name.isprintable() and not any(map(str.isspace, name))
+    )
+)
+
+
+@given(st.lists(st.builds(Term, NAMES, BOUNDS, BOUNDS, FACTORS), min_size=1))
+def test_whatever_it_writes_it_reads_back(terms):
+    assert parse("+".join(map(str, terms))) == terms
+
+
+@given(st.text() | st.text("aE_+*[]:.-%0123456789"))
+def test_garbage_is_an_error_at_a_column_or_reads_back(text):
+    try:
+        terms = parse(text)
+    except XllmError as error:
+        assert re.search(r"at column \d+: expected", str(error))
+    else:
+        assert parse("+".join(map(str, terms))) == terms
+
+
+@given(BOUNDS, BOUNDS, st.integers(0, 10**7))
+def test_a_slice_never_leaves_the_dataset(start, stop, count):
+    rows = Term("a_x", start, stop).rows(count)
+    assert rows.step == 1 and (not rows or (rows[0] >= 0 and rows[-1] < count))

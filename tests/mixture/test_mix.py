@@ -5,7 +5,7 @@ import json
 import pytest
 
 from xllm.errors import XllmError
-from xllm.mixture import load_mixture
+from xllm.mixture import Draw, load_mixture
 
 
 @pytest.fixture
@@ -88,3 +88,29 @@ def test_a_missing_data_root_is_told(monkeypatch):
     monkeypatch.setenv("XLLM_DATA_DIR", "/nowhere")
     with pytest.raises(XllmError, match="data root '/nowhere' isn't a folder"):
         load_mixture("alpaca_en", "train")
+
+
+def test_factors_repeat_and_draw(alpaca):
+    rows = load_mixture("alpaca_bb*2+alpaca_aa[:8]*0.25", "train").rows["instruction"][:]
+    assert rows[:8] == ["bb0", "bb1", "bb2", "bb3"] * 2
+    assert len(rows) == 10 and set(rows[8:]) < {f"aa{i}" for i in range(8)}
+    assert load_mixture("alpaca_bb*2+alpaca_aa[:8]*0.25", "train").rows["instruction"][:] == rows
+    others = [load_mixture("alpaca_aa*0.5", "train", draw=Draw(seed)).rows["instruction"][:] for seed in range(5)]
+    assert len(set(map(tuple, others))) > 1
+    aliases(alpaca, some="alpaca_aa[:4]*2+alpaca_bb*0.5")
+    assert len(instructions("some*2")) == 2 * len(instructions("some")) == 20
+
+
+def test_sizes_of_the_whole_mixture(alpaca):
+    draws = {
+        "rows": Draw(mix_rows=28),
+        "temperature": Draw(mix_temperature=1e9),
+        "both": Draw(mix_rows=6, mix_temperature=1e9),
+    }
+    for name, sizes in {"rows": (20, 8), "temperature": (7, 7), "both": (3, 3)}.items():
+        mixture = load_mixture("alpaca_aa+alpaca_bb", "train", draw=draws[name])
+        assert tuple(term["rows"] for term in mixture.terms) == sizes
+        assert len(mixture.rows) == sum(sizes)
+    for wrong in ({"mix_rows": 0}, {"mix_temperature": 0.0}, {"mix_temperature": -1.0}):
+        with pytest.raises(XllmError, match=f"--{next(iter(wrong))}"):
+            Draw(**wrong)

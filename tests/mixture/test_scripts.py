@@ -92,6 +92,7 @@ def test_the_cache_follows_folders_and_modules_that_the_script_reads(old):
 
 
 def test_an_unchanged_dataset_is_prepared_once(old, capfd):
+    (old / "train.xx").write_text(f"content that no other test has: {old}\n")
     load_mixture("old_xx", "train")
     assert "Generating" in capfd.readouterr().err
     load_mixture("old_xx", "train")

@@ -53,7 +53,7 @@ def test_run_json_says_what_made_the_model(tune, sample):
         ("alpaca_en", 30),
         ("translation_daily_en-zh", 10),
     ]
-    assert str(sample / "alpaca" / "alpaca_en.json") in facts["mixture"]["terms"][0]["sha256"]
+    assert set(facts["mixture"]["terms"][0]["sha256"]) == {"alpaca/alpaca.py", "alpaca/alpaca_en.json"}
     assert facts["encoding"] == {"template": "alpaca", "model_max_length": 512, "cut": 0, "dropped": 0}
     assert {"torch", "transformers", "python"} <= set(facts["versions"])
 

@@ -60,8 +60,7 @@ def main(argv: list[str]) -> None:
     run.write(
         output.with_name(f"{given.dataset}.run.json"),
         model=given.model,
-        mixture={"text": mixture.text, "rows": len(mixture.rows), "terms": mixture.terms},
-        split=args.split,
+        mixture=mixture.facts(),
         template=template,
         decoding=vars(decoding),
         seed=args.seed,

@@ -1,16 +1,33 @@
-"""From a mixture's text to its records: aliases resolved, scripts run, slices taken, everything concatenated."""
+"""From a mixture's text to its records: aliases resolved, scripts run, rows drawn, everything concatenated."""
 
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+import numpy as np
 
 from xllm import HOME
 from xllm.errors import XllmError, unknown
+from xllm.mixture.draw import Pick, resize, take
 from xllm.mixture.grammar import Term, parse
-from xllm.mixture.scripts import data_root, load, scripts
+from xllm.mixture.scripts import Source, data_root, load, scripts
 from xllm.records import read_json
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What, besides its text, decides which rows a mixture has."""
+
+    seed: int = 42
+    mix_rows: int | None = None  # rows in all; None: as many as the terms have
+    mix_temperature: float = 1.0  # T: each dataset gets a share of nᵢ^(1/T)
+
+    def __post_init__(self) -> None:
+        if self.mix_rows is not None and self.mix_rows < 1:
+            raise XllmError(f"--mix_rows {self.mix_rows}: it must be 1 or more")
+        if not self.mix_temperature > 0:
+            raise XllmError(f"--mix_temperature {self.mix_temperature}: it must be above 0")
 
 
 @dataclass(frozen=True)
@@ -22,22 +39,37 @@ class Mixture:
     """
 
     text: str
+    split: str
+    draw: Draw
     rows: datasets.Dataset
     terms: list[dict]
 
     def __str__(self) -> str:
         return "\n".join(f"{term['from']}: {term['rows']} rows" for term in self.terms)
 
+    def facts(self) -> dict:
+        """What determines the mixture, for run.json and for a lockfile."""
+        return {"text": self.text, "split": self.split, **vars(self.draw), "rows": len(self.rows), "terms": self.terms}
 
-def load_mixture(text: str, split: str, data_dir: str | None = None) -> Mixture:
-    """Load a mixture such as "alpaca_en+alpaca_zh[:1000]". Raises XllmError for any mistake in it or its files."""
-    root = data_root(data_dir)
+
+def load_mixture(text: str, split: str, data_dir: str | None = None, draw: Draw | None = None) -> Mixture:
+    """Load a mixture such as "alpaca_en+alpaca_zh[:1000]*2". Raises XllmError for any mistake in it or its files."""
+    root, draw = data_root(data_dir), draw or Draw()
     known, aliases = scripts(root), load_aliases(root)
     plan = [resolve(term, known, aliases) for term in parse(text)]  # every name is checked before a file is opened
-    terms: dict[str, dict] = {}
-    rows = _concatenate([_load(part, split, root, terms) for part in plan])
-    counts = Counter(rows["from"])
-    return Mixture(text, rows, [{**term, "rows": counts[name]} for name, term in terms.items() if counts[name]])
+    sources: dict[str, Source] = {}
+    picks = [pick for part in plan for pick in _pick(part, split, root, sources, draw.seed)]
+    if draw.mix_rows is not None or draw.mix_temperature != 1:
+        picks = resize(picks, draw.mix_rows, draw.mix_temperature, draw.seed)
+    counts = Counter()
+    for pick in picks:
+        counts[pick.name] += len(pick.rows)
+    terms = [
+        {"from": name, "rows": counts[name], "task": source.task, "language": source.language, "sha256": source.hashes}
+        for name, source in sources.items()
+        if counts[name]
+    ]
+    return Mixture(text, split, draw, _concatenate([_rows(pick, sources) for pick in picks]), terms)
 
 
 @dataclass(frozen=True)
@@ -81,22 +113,27 @@ def resolve(term: Term, known: dict[str, Path], aliases: dict[str, str], path: t
     return Part(term, dataset, term.name[len(dataset) + 1 :])
 
 
-def _load(part: Part, split: str, root: Path, terms: dict[str, dict]) -> datasets.Dataset:
+def _pick(part: Part, split: str, root: Path, sources: dict[str, Source], seed: int) -> list[Pick]:
+    """The rows of a part; a dataset that is met for the first time is loaded into `sources`."""
     if part.parts:
-        rows = _concatenate([_load(inner, split, root, terms) for inner in part.parts])
+        picks = [pick for inner in part.parts for pick in _pick(inner, split, root, sources, seed)]
     else:
-        source = load(part.dataset, part.config, split, root)
-        rows = source.rows.add_column("from", [part.term.name] * len(source.rows))
-        terms[part.term.name] = {
-            "from": part.term.name,
-            "task": source.task,
-            "language": source.language,
-            "sha256": source.hashes,
-        }
-    picked = part.term.rows(len(rows))
-    if not picked:
-        raise XllmError(f"the mixture is empty at {str(part.term)!r}: of {len(rows)} rows ({split}) it takes none")
-    return rows.select(picked)
+        name = part.term.name
+        if name not in sources:
+            sources[name] = load(part.dataset, part.config, split, root)
+        picks = [Pick(name, np.arange(len(sources[name].rows)))]
+    count = sum(len(pick.rows) for pick in picks)
+    picks = take(part.term, picks, seed)
+    if not picks:
+        raise XllmError(f"the mixture is empty at {str(part.term)!r}: of {count} rows ({split}) it takes none")
+    return picks
+
+
+def _rows(pick: Pick, sources: dict[str, Source]) -> datasets.Dataset:
+    rows = sources[pick.name].rows
+    if not np.array_equal(pick.rows, np.arange(len(rows))):
+        rows = rows.select(pick.rows)
+    return rows.add_column("from", [pick.name] * len(rows))
 
 
 def _concatenate(parts: list[datasets.Dataset]) -> datasets.Dataset:

@@ -29,7 +29,7 @@ class Source:
     task: str | None  # how answers are scored: the script's TASK, "translation" or "qa"
     language: str | None  # the language of the outputs
     rows: datasets.Dataset  # the record's columns, and `answers` where the script gives them
-    hashes: dict[str, str]  # path → sha256 of the script and of each raw file
+    hashes: dict[str, str]  # path below the data root → sha256, of the script and of each raw file
 
 
 def data_root(data_dir: str | None = None) -> Path:
@@ -55,7 +55,8 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
         homepage = probe.info.homepage
         generator = _choose(probe, split)
         code = sorted(script.parent.glob("*.py"))  # the script, and modules that it may import
-        hashes = {str(path): sha256(path) for path in [*code, *_raw_files(generator, root / name)]}
+        hashes = {f"{name}/{path.name}": sha256(path) for path in code}
+        hashes |= {_below(root, path): sha256(path) for path in _raw_files(generator, root / name)}
         rows = _records(_prepare(_builder_class(script), generator, config, root / name, hashes), script)
     except Exception as error:  # a script is anybody's code: whatever it raises is told in one line
         raise _explain(error, f"{name}_{config}", script, homepage) from error
@@ -104,6 +105,11 @@ def _raw_files(generator: datasets.SplitGenerator, folder: Path) -> list[Path]:
     named = [Path(text) for text in _strings(generator.gen_kwargs) if os.sep in text] or [folder]
     found = {path for start in named for path in [start, *start.parent.glob(f"{start.name}.*"), *start.rglob("*")]}
     return sorted(path for path in found if path.is_file())
+
+
+def _below(root: Path, path: Path) -> str:
+    """A file's path as a lockfile names it: from the data root on, so that it says the same on another machine."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _strings(value: object) -> Iterator[str]:

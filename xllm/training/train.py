@@ -78,7 +78,7 @@ def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
             run.write(
                 place / "run.json",
                 base={"name": request.base, "sha256": hashes(Path(prepared.source))},
-                mixture={"text": mixture.text, "rows": len(mixture.rows), "terms": mixture.terms},
+                mixture=mixture.facts(),
                 encoding={"template": data.template, "model_max_length": data.model_max_length, **prepared.counts},
                 training=json.loads(args.to_json_string()) | {"output_dir": str(request.output)},
             )
