@@ -11,6 +11,7 @@ from xllm.errors import XllmError, unknown
 # command → where it lives, what it does. A `main` reads its own flags; any other function is served by fire.
 COMMANDS = {
     "fetch": ("xllm.fetch:fetch", "get a base model: a known name, or a hub id"),
+    "mixture": ("xllm.mixture.show:mixture", "show what a mixture comes to, and lock it"),
     "train": ("xllm.training.train:main", "tune a base model on a mixture of datasets"),
     "infer": ("xllm.inference.predict:main", "let a model answer a dataset"),
     "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),

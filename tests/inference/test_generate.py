@@ -41,7 +41,7 @@ def test_a_batch_answers_as_each_row_alone_would(engine, prompts):
 
 
 def test_prompts_are_those_of_training(engine, sample):
-    from xllm.training.encoding import encode_batch
+    from xllm.mixture.encoding import encode_batch
 
     rows = load_mixture("alpaca_en+alpaca_zh", "train").rows
     prompts = encode_prompts(list(zip(rows["instruction"], rows["input"], strict=True)), "alpaca", engine.tokenizer)

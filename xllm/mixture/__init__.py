@@ -1,5 +1,6 @@
 """Stage 1: from a mixture's name to its records."""
 
+from xllm.mixture.lock import check_lock
 from xllm.mixture.mix import Draw, Mixture, load_mixture
 
-__all__ = ["Draw", "Mixture", "load_mixture"]
+__all__ = ["Draw", "Mixture", "check_lock", "load_mixture"]

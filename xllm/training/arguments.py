@@ -23,6 +23,11 @@ class DataArguments:
     global_batch_size: int | None = field(
         default=None, metadata={"help": f"Rows an optimizer step over all processes ({recipe.BATCH})."}
     )
+    mix_rows: int | None = field(
+        default=None, metadata={"help": "Rows of the mixture; else as many as its terms have."}
+    )
+    mix_temperature: float = field(default=1.0, metadata={"help": "T: a dataset of n rows gets a share of n^(1/T)."})
+    lock: str | None = field(default=None, metadata={"help": "Refuse a mixture that isn't that of this lockfile."})
     prepare_only: bool = field(
         default=False,
         metadata={"help": "Check everything and tokenize into the cache, then stop; $NPROC is the processes to come."},

@@ -13,11 +13,11 @@ from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 from xllm import models, records
 from xllm.errors import XllmError
-from xllm.mixture import Mixture, load_mixture
+from xllm.mixture import Draw, Mixture, check_lock, load_mixture
+from xllm.mixture.encoding import encode
 from xllm.runinfo import RunInfo
 from xllm.training.arguments import Request, read
 from xllm.training.collator import Collator
-from xllm.training.encoding import encode
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ def prepare(request: Request) -> Prepared:
     """Load and encode the mixture. Raises XllmError where nothing is left to train on."""
     data, source = request.data, models.find(request.base)
     tokenizer = models.load_tokenizer(source)
-    mixture = load_mixture(request.mixture, "train", data.data_dir)
+    draw = Draw(request.training.seed, data.mix_rows, data.mix_temperature)
+    mixture = load_mixture(request.mixture, "train", data.data_dir, draw)
+    if data.lock is not None:
+        check_lock(mixture, data.lock)
     rows, counts = encode(mixture.rows, tokenizer, data.template, data.model_max_length)
     if not len(rows):
         raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")

@@ -5,7 +5,7 @@ import pytest
 
 from xllm import models, prompts
 from xllm.mixture import load_mixture
-from xllm.training.encoding import encode, encode_batch
+from xllm.mixture.encoding import encode, encode_batch
 
 AWKWARD = [
     ("Say it.", "", "Plain."),

@@ -2,19 +2,22 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import datasets
-from transformers import PreTrainedTokenizerFast
 
 from xllm import prompts
 from xllm.prompts import TEMPLATES
+
+if TYPE_CHECKING:  # mixing does without transformers until there is something to tokenize
+    from transformers import PreTrainedTokenizerFast
 
 INTEGER = datasets.Value("int32")
 FEATURES = datasets.Features({"input_ids": datasets.List(INTEGER), "prompt_length": INTEGER})
 
 
 def encode(
-    rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, template: str, max_length: int
+    rows: datasets.Dataset, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int
 ) -> tuple[datasets.Dataset, dict[str, int]]:
     """Encode records for training.
 
@@ -40,7 +43,7 @@ def encode(
     return kept, {"cut": cut, "dropped": len(encoded) - len(kept)}
 
 
-def _fingerprint(rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, template: str, max_length: int) -> str:
+def _fingerprint(rows: datasets.Dataset, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int) -> str:
     """What determines the token ids, this file's code included: `datasets` takes a function of a module for unchanged
     as long as its name is."""
     code = [Path(path).read_bytes() for path in (__file__, prompts.__file__)]
@@ -49,7 +52,7 @@ def _fingerprint(rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, tem
 
 
 def encode_batch(
-    batch: dict[str, list], tokenizer: PreTrainedTokenizerFast, template: str, max_length: int
+    batch: dict[str, list], tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int
 ) -> dict[str, list]:
     """Token ids and prompt lengths for columns of records.
 

@@ -1,0 +1,92 @@
+"""`python -m xllm mixture`, and holding a training run to a lockfile."""
+
+import json
+import shutil
+
+import pytest
+
+from xllm import HOME
+
+SAMPLE = HOME / "data" / "sample"
+
+
+def test_shows_rows_and_shares(cli, sample):
+    lines = [line.split() for line in cli("mixture", "alpaca_en[:60]+translation_daily_en-zh*0.25").out.splitlines()]
+    assert lines[0] == ["term", "language", "rows", "share"]
+    assert lines[2:] == [
+        ["alpaca_en", "en", "60", "42.9", "%"],
+        ["translation_daily_en-zh", "zh", "80", "57.1", "%"],
+        ["all", "140", "100.0", "%"],
+    ]
+    assert (
+        "all" in cli("mixture", "alpaca_en", "--mix_rows", "1000").out
+        and "1,000" in cli("mixture", "alpaca_en", "--mix_rows", "1000").out
+    )
+
+
+def test_counts_the_tokens_that_are_trained_on(cli, sample, llama):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(llama)
+    rows = json.loads((SAMPLE / "alpaca" / "alpaca_en.json").read_text())[:5]
+    from xllm.prompts import alpaca
+
+    tokens = 0
+    for row in rows:
+        prompt = alpaca(row["instruction"], row["input"])
+        tokens += len(tokenizer(prompt + row["output"]).input_ids) + 1 - len(tokenizer(prompt).input_ids)
+    line = cli("mixture", "alpaca_en[:5]", "--model", llama).out.splitlines()[2].split()
+    assert line == ["alpaca_en", "en", "5", "100.0", "%", str(tokens), "100.0", "%"]
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A data root of one's own, to change."""
+    folder = shutil.copytree(SAMPLE, tmp_path / "data")
+    monkeypatch.setenv("XLLM_DATA_DIR", str(folder))
+    return folder
+
+
+def test_a_lockfile_holds_training_to_the_same_mixture(cli, data, llama, tmp_path):
+    text, lock = "alpaca_en*0.5+translation_daily_en-zh[:40]", tmp_path / "mixture.lock"
+    assert cli("mixture", text, "--lock", lock, "--mix_rows", "50").code == 0
+    facts = json.loads(lock.read_text())
+    assert facts["text"] == text and facts["rows"] == 50 and facts["seed"] == 42
+    files = [path for term in facts["terms"] for path in term["sha256"]]
+    assert files == ["alpaca/alpaca.py", "alpaca/alpaca_en.json", "translation/translation.py"] + [
+        f"translation/daily/en-zh/train.{language}" for language in ("en", "zh")
+    ]
+
+    def train(text, *flags):
+        words = ("--prepare_only", "--output_dir", tmp_path / "out", "--lock", lock)
+        return cli("train", llama, text, *words, *flags)
+
+    assert train(text, "--mix_rows", "50").code == 0
+    assert "mix_rows is None, locked 50" in train(text).err
+    assert "seed is 7, locked 42" in train(text, "--mix_rows", "50", "--seed", "7").err
+    assert "rows of alpaca_en is" in train("alpaca_en+translation_daily_en-zh[:40]", "--mix_rows", "50").err
+    path = data / "alpaca" / "alpaca_en.json"
+    path.write_text(path.read_text().replace("。", ".").replace("the ", "a ", 1))
+    outcome = train(text, "--mix_rows", "50")
+    assert outcome.code == 2 and "sha256 of alpaca/alpaca_en.json is" in outcome.err
+    lock.unlink()
+    assert "there is no lockfile" in train(text).err
+    lock.write_text("[]")
+    assert "is no lockfile" in train(text).err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["alpca_en"], "did you mean alpaca?"),
+        (["alpaca_en", "--mix_rows", "many"], "--mix_rows many: it must be a number"),
+        (["alpaca_en", "--mix_rows", "0"], "--mix_rows 0: it must be 1 or more"),
+        (["alpaca_en", "--mix_temperature", "0"], "--mix_temperature 0.0: it must be above 0"),
+        (["alpaca_en", "--split", "test"], "unknown split 'test'; there are: train"),
+        (["alpaca_en", "--model", "nowhere"], "unknown model 'nowhere'"),
+        (["alpaca_en", "--loc", "x"], "unknown flag '--loc'; did you mean --lock"),
+    ],
+)
+def test_mistakes_are_one_line(cli, sample, words, message):
+    outcome = cli("mixture", *words)
+    assert outcome.code == 2 and message in outcome.err and not outcome.out

@@ -1,0 +1,39 @@
+"""Lockfiles: a mixture's resolution written down, so that another run can be held to it."""
+
+from pathlib import Path
+
+from xllm.errors import XllmError
+from xllm.mixture.mix import Mixture
+from xllm.records import read_json, write_json
+
+
+def write_lock(mixture: Mixture, path: str) -> None:
+    """Write what determines a mixture: its text, what draws its rows, and the sha256 of every file it came from."""
+    write_json(Path(path), mixture.facts())
+
+
+def check_lock(mixture: Mixture, path: str) -> None:
+    """Raise XllmError that names whatever differs between a mixture and the lockfile at `path`."""
+    if not Path(path).is_file():
+        raise XllmError(f"there is no lockfile {path}; to write one: python -m xllm mixture MIXTURE --lock {path}")
+    locked = read_json(path)
+    if not isinstance(locked, dict) or not isinstance(locked.get("terms"), list):
+        raise XllmError(f"{path} is no lockfile; to write one: python -m xllm mixture MIXTURE --lock {path}")
+    differences = list(_differences(_flat(locked), _flat(mixture.facts())))
+    if differences:
+        raise XllmError(f"the mixture isn't that of {path}: " + "; ".join(differences))
+
+
+def _flat(facts: dict) -> dict[str, object]:
+    """Every fact under a name that a person can look up."""
+    flat = {name: value for name, value in facts.items() if name != "terms"}
+    for term in facts["terms"]:
+        flat |= {f"{name} of {term['from']}": value for name, value in term.items() if name != "sha256"}
+        flat |= {f"sha256 of {path}": digest[:12] for path, digest in term["sha256"].items()}
+    return flat
+
+
+def _differences(locked: dict[str, object], found: dict[str, object]):
+    for name in {**locked, **found}:
+        if locked.get(name) != found.get(name):
+            yield f"{name} is {found.get(name)!r}, locked {locked.get(name)!r}"
