@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from xllm.errors import XllmError
 
@@ -74,33 +75,53 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_text(path: Path | str) -> str:
-    """The text of a UTF-8 file, its line ends as they are. Raises XllmError where it isn't UTF-8."""
-    try:
-        return Path(path).read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise XllmError(f"{path} isn't UTF-8: {error.reason} at byte {error.start}") from None
+def read_lines(path: Path | str) -> Iterator[str]:
+    """The lines of a text file, one at a time, without their ends; "\\n" alone (or "\\r\\n") ends a line, since a
+    sentence may hold U+2028 and its kin. Raises XllmError, naming file and line, for what isn't UTF-8 text."""
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                reason = f"{error.reason} (byte 0x{line[error.start]:02x})"
+                raise XllmError(f"{path}, line {number} isn't UTF-8: {reason}; convert it: iconv -t UTF-8") from None
+            if "\0" in text:
+                raise XllmError(f"{path}, line {number} holds a NUL character; is the file UTF-16, or not text at all?")
+            yield text.removesuffix("\n").removesuffix("\r")
 
 
 def read_json(path: Path | str) -> object:
     """The value in a JSON file. Raises XllmError naming file and line, FileNotFoundError where there is none."""
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise XllmError(f"malformed JSON: {path}, line {error.lineno}: {error.msg}") from None
+    return _parse("\n".join(read_lines(path)), path)
 
 
 def read_jsonl(path: Path | str) -> list[dict]:
     """The objects of a JSON Lines file, blank lines left out. Raises as `read_json` does."""
-    rows = []
-    # split on "\n" alone: a JSON string may hold U+2028 and its kin, where str.splitlines would cut
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise XllmError(f"malformed JSON: {path}, line {number}: {error.msg}") from None
-    return rows
+    return [_parse(line, path, number) for number, line in enumerate(read_lines(path)) if line.strip()]
+
+
+def _parse(text: str, path: Path | str, lines_before: int = 0) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise XllmError(f"malformed JSON: {path}, line {lines_before + error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise XllmError(f"malformed JSON: {path}: nested too deeply") from None
+
+
+def strings(rows: object, columns: Iterable[str], path: Path | str) -> Iterator[dict[str, str]]:
+    """These columns of a JSON file's rows. Raises XllmError, naming file and row, where one is missing or no text."""
+    if not isinstance(rows, list):
+        raise XllmError(f"{path} holds a {type(rows).__name__}, not a list of objects")
+    for number, row in enumerate(rows, start=1):
+        for column in columns:
+            if not isinstance(row, dict) or column not in row:
+                raise XllmError(f"{path}, row {number} has no {column!r}")
+            if not isinstance(row[column], str):
+                raise XllmError(f"{path}, row {number}: {column!r} is {json.dumps(row[column])[:40]}, not text")
+            if any("\ud800" <= character <= "\udfff" for character in row[column]):
+                raise XllmError(f"{path}, row {number}: {column!r} holds half of a surrogate pair")
+        yield {column: row[column] for column in columns}
 
 
 def write_json(path: Path, value: object) -> None:

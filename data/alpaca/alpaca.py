@@ -9,7 +9,7 @@ import os
 
 import datasets
 
-from xllm.records import COLUMNS, read_json
+from xllm.records import COLUMNS, read_json, strings
 
 
 class AlpacaConfig(datasets.BuilderConfig):
@@ -34,5 +34,5 @@ class Alpaca(datasets.GeneratorBasedBuilder):
         return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"path": path})]
 
     def _generate_examples(self, path):
-        for key, row in enumerate(read_json(path)):
-            yield key, {"id": str(key), **{column: row[column] for column in COLUMNS[1:]}}
+        for key, row in enumerate(strings(read_json(path), COLUMNS[1:], path)):
+            yield key, {"id": str(key), **row}

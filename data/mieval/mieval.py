@@ -7,7 +7,7 @@ import os
 
 import datasets
 
-from xllm.records import COLUMNS, read_jsonl
+from xllm.records import COLUMNS, read_jsonl, strings
 
 
 class MIEvalConfig(datasets.BuilderConfig):
@@ -32,5 +32,5 @@ class MIEval(datasets.GeneratorBasedBuilder):
         return [datasets.SplitGenerator(name=datasets.Split.TEST, gen_kwargs={"path": path})]
 
     def _generate_examples(self, path):
-        for key, row in enumerate(read_jsonl(path)):
-            yield key, {"id": str(key), "instruction": row["instruction"], "input": row["input"], "output": ""}
+        for key, row in enumerate(strings(read_jsonl(path), COLUMNS[1:3], path)):
+            yield key, {"id": str(key), **row, "output": ""}

@@ -13,7 +13,7 @@ import datasets
 
 from xllm import languages, prompts
 from xllm.errors import XllmError
-from xllm.records import COLUMNS
+from xllm.records import COLUMNS, read_lines
 
 logger = datasets.logging.get_logger(__name__)
 
@@ -55,21 +55,17 @@ class Translation(datasets.GeneratorBasedBuilder):
     def _generate_examples(self, source, target, split):
         wordings = prompts.TRANSLATION if split == "train" else prompts.TRANSLATION[:1]
         empty = 0
-        # "\n" alone ends a line: a sentence may hold U+2028 and its kin
-        with (
-            open(source, encoding="utf-8", newline="\n") as left,
-            open(target, encoding="utf-8", newline="\n") as right,
-        ):
-            for key, (text, translation) in enumerate(itertools.zip_longest(left, right)):
-                if text is None or translation is None:
-                    more = [sum(1 for _ in side) for side in (left, right)]
-                    lines = [key + more[0] + (text is not None), key + more[1] + (translation is not None)]
-                    raise XllmError(f"unequal line counts: {source} has {lines[0]}, {target} has {lines[1]}")
-                if text.strip() and translation.strip():
-                    instruction = wordings[key % len(wordings)].format(**self.config.names)
-                    record = {"instruction": instruction, "input": text.strip(), "output": translation.strip()}
-                    yield key, {"id": str(key), **record}
-                else:
-                    empty += 1
+        left, right = read_lines(source), read_lines(target)
+        for key, (text, translation) in enumerate(itertools.zip_longest(left, right)):
+            if text is None or translation is None:
+                more = [sum(1 for _ in side) for side in (left, right)]
+                lines = [key + more[0] + (text is not None), key + more[1] + (translation is not None)]
+                raise XllmError(f"unequal line counts: {source} has {lines[0]}, {target} has {lines[1]}")
+            if text.strip() and translation.strip():
+                instruction = wordings[key % len(wordings)].format(**self.config.names)
+                record = {"instruction": instruction, "input": text.strip(), "output": translation.strip()}
+                yield key, {"id": str(key), **record}
+            else:
+                empty += 1
         if empty:
             logger.warning("%s: %d pairs with an empty side are left out", source, empty)

@@ -76,39 +76,6 @@ def test_train_and_held_out_rows_of_the_sample_do_not_overlap(sample):
     assert not any(text.split("\n")[0] in contexts for text in train["input"] if text)
 
 
-@pytest.mark.parametrize(
-    ("path", "content", "term", "message"),
-    [
-        (
-            "alpaca/alpaca_aa.json",
-            '[{"instruction": "x",\n "input" "y"}]',
-            "alpaca_aa",
-            r"malformed JSON: .*alpaca_aa\.json, line 2",
-        ),
-        ("alpaca/alpaca_aa.json", '[{"instruction": "x", "output": "y"}]', "alpaca_aa", "KeyError: 'input'"),
-        (
-            "mieval/aa.jsonl",
-            '{"instruction": "x", "input": ""}\n{"x"\n',
-            "mieval_aa",
-            r"malformed JSON: .*aa\.jsonl, line 2",
-        ),
-        ("alpaca/alpaca_aa.json", "[]", "alpaca_aa", "empty at 'alpaca_aa'"),
-        (
-            "alpaca/alpaca_aa.json",
-            '[{"instruction": "x", "input": "", "output": null}]',
-            "alpaca_aa",
-            r"1 rows have no 'output' \(null\)",
-        ),
-        ("alpaca/alpaca_aa.json", '[{"instruction": "\udce9"}]', "alpaca_aa", "isn't UTF-8"),
-    ],
-)
-def test_broken_raw_files_are_told_in_one_line(root, path, content, term, message):
-    (root / path).parent.mkdir(parents=True)
-    (root / path).write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(XllmError, match=message):
-        load_mixture(term, "test" if term.startswith("mieval") else "train")
-
-
 def test_unequal_line_counts_are_an_error_that_counts(root):
     folder = root / "translation" / "x" / "en-zh"
     folder.mkdir(parents=True)

@@ -122,7 +122,7 @@ def test_a_script_must_give_the_record_s_columns(old):
 def test_a_script_in_the_data_root_wins_over_the_checkout_s(root):
     folder = root / "alpaca"
     folder.mkdir()
-    script = (HOME / "data" / "alpaca" / "alpaca.py").read_text().replace("row[column]", "row[column].upper()")
+    script = (HOME / "data" / "alpaca" / "alpaca.py").read_text().replace("**row}", "**row, 'output': 'ours'}")
     (folder / "alpaca.py").write_text(script)
     (folder / "alpaca_en.json").write_text(json.dumps([{"instruction": "hi", "input": "", "output": "there"}]))
-    assert load_mixture("alpaca_en", "train").rows[0]["output"] == "THERE"
+    assert load_mixture("alpaca_en", "train").rows[0]["output"] == "ours"

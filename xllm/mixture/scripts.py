@@ -15,7 +15,7 @@ from pathlib import Path
 
 import datasets
 
-from xllm import HOME, languages, prompts, squad
+from xllm import HOME, languages, prompts, records, squad
 from xllm.errors import XllmError, unknown
 from xllm.records import COLUMNS, sha256
 
@@ -127,7 +127,8 @@ def _prepare(
 ) -> datasets.Dataset:
     """The rows of one split, from the cache where nothing that determines them has changed."""
     split = str(generator.name)
-    tables = [Path(module.__file__).read_bytes() for module in (languages, prompts, squad)]  # what scripts draw on
+    # what scripts draw on
+    tables = [Path(module.__file__).read_bytes() for module in (languages, prompts, records, squad)]
     key = hashlib.sha256(repr((split, sorted(hashes.items()), tables)).encode()).hexdigest()
     builder._split_generators = lambda self, downloads: [generator]  # the other splits may have no files
     prepared = _build(builder, config, folder, key)
