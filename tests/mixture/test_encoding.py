@@ -1,11 +1,14 @@
 """Token ids and labels are those of the reference, for a sentencepiece and for a byte-level BPE tokenizer."""
 
+import json
+
 import datasets
 import pytest
 
 from xllm import models, prompts
+from xllm.errors import XllmError
 from xllm.mixture import load_mixture
-from xllm.mixture.encoding import encode, encode_batch
+from xllm.mixture.encoding import check_lost, encode, encode_batch
 
 AWKWARD = [
     ("Say it.", "", "Plain."),
@@ -61,18 +64,44 @@ def test_real_rows(tokenizer, real):
 
 
 def test_eos_is_trained_on_even_where_it_is_the_pad_token(tokenizer, sample):
-    rows, _ = encode(load_mixture("alpaca_en[:20]", "train").rows, tokenizer, "alpaca", 512)
-    assert all(
-        row["input_ids"][-1] == tokenizer.eos_token_id and row["prompt_length"] < len(row["input_ids"]) for row in rows
-    )
+    rows = encode(load_mixture("alpaca_en[:20]", "train"), tokenizer, "alpaca", 512).rows
+    for row in rows:
+        assert row["input_ids"][-1] == tokenizer.eos_token_id and row["prompt_length"] < len(row["input_ids"])
 
 
-def test_long_rows_lose_their_end_and_rows_without_response_are_dropped_and_counted(tokenizer):
-    texts = {"instruction": ["a", "a", "b " * 300], "input": [""] * 3, "output": ["short", "long " * 500, "lost"]}
-    rows, counts = encode(datasets.Dataset.from_dict(texts), tokenizer, "alpaca", 256)
-    assert counts == {"cut": 1, "dropped": 1}
-    assert len(rows) == 2 and len(rows[1]["input_ids"]) == 256
-    assert rows[1]["input_ids"][-1] != tokenizer.eos_token_id
+@pytest.fixture
+def long_rows(root, tokenizer):
+    """Three rows: one that fits into 256 tokens, one whose response doesn't, one whose prompt doesn't."""
+    rows = [("a", "short"), ("a", "long " * 500), ("b " * 300, "lost")]
+    (root / "alpaca").mkdir()
+    records = [{"instruction": instruction, "input": "", "output": output} for instruction, output in rows]
+    (root / "alpaca" / "alpaca_aa.json").write_text(json.dumps(records))
+    return load_mixture("alpaca_aa", "train")
+
+
+def test_long_rows_lose_their_end_and_rows_without_response_are_dropped_and_counted(tokenizer, long_rows):
+    encoded = encode(long_rows, tokenizer, "alpaca", 256)
+    whole = encode(long_rows, tokenizer, "alpaca", 10_000)
+    [term], [uncut] = encoded.terms, whole.terms
+    assert (term["rows"], term["cut"], term["dropped"]) == (3, 1, 1)
+    assert len(encoded.rows) == 2 and len(encoded.rows[1]["input_ids"]) == 256
+    assert encoded.rows[1]["input_ids"][-1] != tokenizer.eos_token_id
+    targets = [len(row["input_ids"]) - row["prompt_length"] for row in whole.rows]
+    assert term["target_tokens"] == uncut["target_tokens"] == sum(targets)
+    kept = [len(row["input_ids"]) - row["prompt_length"] for row in encoded.rows]
+    assert term["lost_target_tokens"] == sum(targets) - sum(kept) and uncut["lost_target_tokens"] == 0
+
+
+def test_losing_more_than_is_allowed_is_an_error(tokenizer, long_rows):
+    encoded = encode(long_rows, tokenizer, "alpaca", 256)
+    [term] = encoded.terms
+    share = 100 * term["lost_target_tokens"] / term["target_tokens"]
+    check_lost(encoded, f"{share + 0.1:.1f}%")
+    with pytest.raises(XllmError, match=rf"alpaca_aa loses {share:.2f} % of its target tokens, --max_lost allows 2%"):
+        check_lost(encoded, "2%")
+    for wrong in ("2", "two%", "-1%"):
+        with pytest.raises(XllmError, match="it must be a percentage"):
+            check_lost(encoded, wrong)
 
 
 def test_a_tokenizer_that_ends_texts_itself_gives_one_eos(llama):

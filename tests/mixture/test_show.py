@@ -36,7 +36,26 @@ def test_counts_the_tokens_that_are_trained_on(cli, sample, llama):
         prompt = alpaca(row["instruction"], row["input"])
         tokens += len(tokenizer(prompt + row["output"]).input_ids) + 1 - len(tokenizer(prompt).input_ids)
     line = cli("mixture", "alpaca_en[:5]", "--model", llama).out.splitlines()[2].split()
-    assert line == ["alpaca_en", "en", "5", "100.0", "%", str(tokens), "100.0", "%"]
+    assert line == ["alpaca_en", "en", "5", "100.0", "%", str(tokens), "100.0", "%", "0", "0", "0", "0.00", "%"]
+
+
+def test_shows_what_the_length_limit_takes_away(cli, sample, llama, tmp_path):
+    words = (
+        "mixture",
+        "alpaca_en+alpaca_zh",
+        "--model",
+        llama,
+        "--model_max_length",
+        "128",
+        "--json",
+        tmp_path / "x.json",
+    )
+    lines = [line.split() for line in cli(*words).out.splitlines()[2:]]
+    terms = json.loads((tmp_path / "x.json").read_text())["terms"]
+    assert [term["from"] for term in terms] == ["alpaca_en", "alpaca_zh"] and terms[0]["cut"] + terms[0]["dropped"] > 0
+    for line, term in zip(lines, terms, strict=False):
+        lost, total = term["lost_target_tokens"], term["target_tokens"]
+        assert line[8:] == [str(term["cut"]), str(term["dropped"]), f"{lost:,}", f"{100 * lost / total:.2f}", "%"]
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ def test_run_json_says_what_made_the_model(tune, sample):
         ("translation_daily_en-zh", 10),
     ]
     assert set(facts["mixture"]["terms"][0]["sha256"]) == {"alpaca/alpaca.py", "alpaca/alpaca_en.json"}
-    assert facts["encoding"] == {"template": "alpaca", "model_max_length": 512, "cut": 0, "dropped": 0}
+    assert facts["encoding"]["template"] == "alpaca" and facts["encoding"]["model_max_length"] == 512
+    assert [term["lost_target_tokens"] for term in facts["encoding"]["terms"]] == [0, 0]
     assert {"torch", "transformers", "python"} <= set(facts["versions"])
 
 
@@ -106,7 +107,10 @@ def test_rows_that_are_cut_or_dropped_are_told(tune, root):
     (root / "alpaca" / "alpaca_aa.json").write_text(json.dumps(rows))
     outcome, folder = tune("alpaca_aa", "--max_steps", "1", "--global_batch_size", "4", "--model_max_length", "128")
     assert "1 rows lose their end, 1 rows have no response left and are dropped" in outcome.err
-    assert json.loads((folder / "run.json").read_text())["encoding"]["dropped"] == 1
+    assert json.loads((folder / "run.json").read_text())["encoding"]["terms"][0]["dropped"] == 1
+    assert (
+        "--max_lost allows 2%" in tune("alpaca_aa", "--max_lost", "2%", "--model_max_length", "128", folder="x")[0].err
+    )
     outcome, folder = tune("alpaca_aa[5:]", "--max_steps", "1", folder="none")
     assert outcome.code == 2 and "no row has any response left" in outcome.err and not folder.exists()
 

@@ -1,34 +1,52 @@
 """From records to token ids: prompt and response tokenized as one text, and how many of the tokens are prompt."""
 
 import hashlib
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import datasets
+import numpy as np
 
 from xllm import prompts
+from xllm.errors import XllmError
+from xllm.mixture.mix import Mixture
 from xllm.prompts import TEMPLATES
 
 if TYPE_CHECKING:  # mixing does without transformers until there is something to tokenize
     from transformers import PreTrainedTokenizerFast
 
 INTEGER = datasets.Value("int32")
-FEATURES = datasets.Features({"input_ids": datasets.List(INTEGER), "prompt_length": INTEGER})
+FEATURES = datasets.Features({"input_ids": datasets.List(INTEGER), "prompt_length": INTEGER, "lost": INTEGER})
 
 
-def encode(
-    rows: datasets.Dataset, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int
-) -> tuple[datasets.Dataset, dict[str, int]]:
-    """Encode records for training.
+@dataclass(frozen=True)
+class Encoded:
+    """A mixture as token ids.
 
-    Args:
-        rows: records; `template` is a key of TEMPLATES, `max_length` counts tokens.
-
-    Returns:
-        A dataset of `input_ids` (prompt, response, eos; cut at `max_length`) and `prompt_length` (the leading tokens
-        that aren't trained on), and the counts of rows that were `cut` and of rows that were `dropped` because no
-        response was left of them.
+    `rows` has `input_ids` (prompt, response, eos; cut at the length limit), `prompt_length` (the leading tokens that
+    aren't trained on) and `lost` (the target tokens that were cut off); rows without any target left are dropped.
+    `terms` says of each dataset: `from`, `language`, `rows`, `target_tokens` (with those that are lost), `cut` (rows
+    that lost a part of their target), `dropped` (rows that lost all of it), `lost_target_tokens`.
     """
+
+    rows: datasets.Dataset
+    terms: list[dict]
+
+    def lost(self) -> str:
+        """What the length limit took away, a line for each dataset that lost anything."""
+        return "\n".join(
+            f"{term['from']}: {term['cut']} rows lose their end, {term['dropped']} rows have no response left and are "
+            f"dropped: {term['lost_target_tokens']} of {term['target_tokens']} target tokens"
+            for term in self.terms
+            if term["lost_target_tokens"]
+        )
+
+
+def encode(mixture: Mixture, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int) -> Encoded:
+    """Encode a mixture for training; `template` is a key of TEMPLATES, `max_length` counts tokens."""
+    rows = mixture.rows
     encoded = rows.map(
         encode_batch,
         batched=True,
@@ -38,9 +56,39 @@ def encode(
         desc="tokenizing",
         new_fingerprint=_fingerprint(rows, tokenizer, template, max_length),
     ).with_format("numpy")
-    kept = encoded.select([i for i, length in enumerate(encoded["prompt_length"]) if length < max_length])
-    cut = sum(int(ids[-1]) != tokenizer.eos_token_id for ids in kept["input_ids"])
-    return kept, {"cut": cut, "dropped": len(encoded) - len(kept)}
+    prompt_lengths, lost = np.asarray(encoded["prompt_length"]), np.asarray(encoded["lost"])
+    dropped = prompt_lengths >= max_length
+    targets = np.where(dropped, 0, np.asarray([len(ids) for ids in encoded["input_ids"]]) - prompt_lengths) + lost
+    names = np.asarray(rows["from"])
+    terms = []
+    for term in mixture.terms:
+        own = names == term["from"]
+        terms.append(
+            {
+                "from": term["from"],
+                "language": term["language"],
+                "rows": int(own.sum()),
+                "target_tokens": int(targets[own].sum()),
+                "cut": int((own & (lost > 0) & ~dropped).sum()),
+                "dropped": int((own & dropped).sum()),
+                "lost_target_tokens": int(lost[own].sum()),
+            }
+        )
+    return Encoded(encoded.select(np.flatnonzero(~dropped)), terms)
+
+
+def check_lost(encoded: Encoded, most: str) -> None:
+    """Raise XllmError where a dataset loses more than `most` of its target tokens, as in "2%"."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", most)
+    if match is None:
+        raise XllmError(f"--max_lost {most}: it must be a percentage, as 2%")
+    for term in encoded.terms:
+        share = 100 * term["lost_target_tokens"] / term["target_tokens"]
+        if share > float(match[1]):
+            raise XllmError(
+                f"{term['from']} loses {share:.2f} % of its target tokens, --max_lost allows {most}: "
+                "raise --model_max_length, or leave long rows out"
+            )
 
 
 def _fingerprint(rows: datasets.Dataset, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int) -> str:
@@ -54,7 +102,7 @@ def _fingerprint(rows: datasets.Dataset, tokenizer: "PreTrainedTokenizerFast", t
 def encode_batch(
     batch: dict[str, list], tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int
 ) -> dict[str, list]:
-    """Token ids and prompt lengths for columns of records.
+    """The columns of FEATURES for columns of records.
 
     A token is trained on if it begins at or after the first character of the response, and so is eos. That is the
     reference's mask: a token that straddles the boundary counts as prompt there too. A long row loses its end, eos
@@ -63,12 +111,14 @@ def encode_batch(
     asked = [TEMPLATES[template](*pair) for pair in zip(batch["instruction"], batch["input"], strict=True)]
     texts = [prompt + output for prompt, output in zip(asked, batch["output"], strict=True)]
     encodings = tokenizer(texts)
-    ids, prompt_lengths = encodings["input_ids"], []
+    ids, prompt_lengths, lost = encodings["input_ids"], [], []
     for row, (prompt, text) in enumerate(zip(asked, texts, strict=True)):
         if not ids[row] or ids[row][-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
             ids[row].append(tokenizer.eos_token_id)
-        prompt_lengths.append(_first_token(encodings, row, len(prompt), len(text), len(ids[row]) - 1))
-    return {"input_ids": [row[:max_length] for row in ids], "prompt_length": prompt_lengths}
+        first = _first_token(encodings, row, len(prompt), len(text), len(ids[row]) - 1)
+        prompt_lengths.append(first)
+        lost.append(max(0, len(ids[row]) - max(max_length, first)))
+    return {"input_ids": [row[:max_length] for row in ids], "prompt_length": prompt_lengths, "lost": lost}
 
 
 def _first_token(encodings, row: int, start: int, end: int, eos: int) -> int:

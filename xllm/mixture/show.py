@@ -1,22 +1,37 @@
 """`python -m xllm mixture`: what a mixture comes to, before anything is trained on it."""
 
 import sys
-from collections import Counter
+from pathlib import Path
 
 from tabulate import tabulate
 
 from xllm import models
-from xllm.errors import XllmError
+from xllm.errors import XllmError, unknown
+from xllm.mixture.encoding import encode
 from xllm.mixture.lock import write_lock
-from xllm.mixture.mix import Draw, Mixture, load_mixture
+from xllm.mixture.mix import Draw, load_mixture
+from xllm.prompts import TEMPLATES
+from xllm.records import write_json
 
 
 def mixture(
-    text, *, model=None, split="train", lock=None, data_dir=None, seed="42", mix_rows=None, mix_temperature="1.0"
+    text,
+    *,
+    model=None,
+    model_max_length="512",
+    template="alpaca",
+    split="train",
+    lock=None,
+    json=None,
+    data_dir=None,
+    seed="42",
+    mix_rows=None,
+    mix_temperature="1.0",
 ):
-    """Show the datasets of the mixture TEXT: rows and share of each, and with --model its target tokens.
+    """Show the datasets of the mixture TEXT: rows and share of each.
 
-    --lock FILE writes down the resolution, with the sha256 of each script and raw file, for `train --lock FILE`.
+    With --model also its target tokens, and what of them --model_max_length takes away. --lock FILE writes down the
+    resolution, with the sha256 of each script and raw file, for `train --lock FILE`; --json FILE writes the table.
     --mix_rows N sets the number of rows in all, --mix_temperature T gives each dataset a share of n^(1/T); --seed is
     what a draw depends on. No weights are loaded.
     """
@@ -25,39 +40,43 @@ def mixture(
         None if mix_rows is None else _number("mix_rows", mix_rows, int),
         _number("mix_temperature", mix_temperature, float),
     )
+    if template not in TEMPLATES:
+        raise unknown("template", template, TEMPLATES)
+    max_length = _number("model_max_length", model_max_length, int)
     loaded = load_mixture(text, split, data_dir, draw)
-    sizes = {"rows": Counter({term["from"]: term["rows"] for term in loaded.terms})}
-    if model is not None:
-        sizes["target tokens"] = target_tokens(loaded, model)
-    header = ["term", "language", *(title for name in sizes for title in (name, "share"))]
-    print(tabulate([_line(term, sizes) for term in [*loaded.terms, {"from": "all"}]], header, disable_numparse=True))
+    if model is None:
+        terms = [{key: term[key] for key in ("from", "language", "rows")} for term in loaded.terms]
+    else:
+        terms = encode(loaded, models.load_tokenizer(models.find(model)), template, max_length).terms
+    print(table(terms))
     if lock is not None:
         write_lock(loaded, lock)
         print(f"wrote {lock}", file=sys.stderr)
+    if json is not None:
+        write_json(Path(json), {"mixture": text, "model": model, "model_max_length": max_length, "terms": terms})
+        print(f"wrote {json}", file=sys.stderr)
 
 
-def target_tokens(mixture: Mixture, model: str) -> Counter:
-    """The tokens of each dataset that training would train on, with the default prompt and length."""
-    from xllm.mixture.encoding import encode
-
-    counts: Counter = Counter()
-    tokenizer = models.load_tokenizer(models.find(model))
-    for term in mixture.terms:
-        rows = mixture.rows.filter(
-            lambda names, name=term["from"]: [n == name for n in names], True, input_columns="from"
-        )
-        encoded, _ = encode(rows, tokenizer, "alpaca", 512)
-        lengths = zip(encoded["input_ids"], encoded["prompt_length"], strict=True)
-        counts[term["from"]] = sum(len(ids) - int(prompt) for ids, prompt in lengths)
-    return counts
-
-
-def _line(term: dict, sizes: dict[str, Counter]) -> list[str]:
-    cells = [term["from"], term.get("language") or ""]
-    for counts in sizes.values():
-        count = counts.total() if term["from"] == "all" else counts[term["from"]]
-        cells += [f"{count:,}", f"{100 * count / counts.total():.1f} %"]
-    return cells
+def table(terms: list[dict]) -> str:
+    """The terms as a table, with a line for all of them; shares beside the columns that add up to the mixture."""
+    columns = [column for column in terms[0] if column not in ("from", "language")]
+    total = {column: sum(term[column] for term in terms) for column in columns}
+    lines = []
+    for term in [*terms, {"from": "all", **total}]:
+        line = [term["from"], term.get("language") or ""]
+        for column in columns:
+            line.append(f"{term[column]:,}")
+            if column in ("rows", "target_tokens"):
+                line.append(f"{100 * term[column] / total[column]:.1f} %")
+            if column == "lost_target_tokens":
+                line.append(f"{100 * term[column] / term['target_tokens']:.2f} %")
+        lines.append(line)
+    header = ["term", "language"]
+    for column in columns:
+        header += [column.replace("_", " ")]
+        header += ["share"] if column in ("rows", "target_tokens", "lost_target_tokens") else []
+    aligned = ["left", "left", *["right"] * (len(header) - 2)]
+    return tabulate(lines, header, disable_numparse=True, colalign=aligned)
 
 
 def _number(flag: str, text: str, kind: type):

@@ -27,6 +27,9 @@ class DataArguments:
         default=None, metadata={"help": "Rows of the mixture; else as many as its terms have."}
     )
     mix_temperature: float = field(default=1.0, metadata={"help": "T: a dataset of n rows gets a share of n^(1/T)."})
+    max_lost: str | None = field(
+        default=None, metadata={"help": "Refuse a mixture of which a dataset loses more of its target tokens, as 2%%."}
+    )
     lock: str | None = field(default=None, metadata={"help": "Refuse a mixture that isn't that of this lockfile."})
     prepare_only: bool = field(
         default=False,

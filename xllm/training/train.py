@@ -7,14 +7,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import datasets
 import torch
 from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 from xllm import models, records
 from xllm.errors import XllmError
 from xllm.mixture import Draw, Mixture, check_lock, load_mixture
-from xllm.mixture.encoding import encode
+from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.runinfo import RunInfo
 from xllm.training.arguments import Request, read
 from xllm.training.collator import Collator
@@ -27,8 +26,7 @@ class Prepared:
     source: str
     tokenizer: PreTrainedTokenizerFast
     mixture: Mixture
-    rows: datasets.Dataset
-    counts: dict[str, int]  # rows that were cut and dropped
+    encoded: Encoded
 
 
 def main(argv: list[str]) -> None:
@@ -53,17 +51,16 @@ def prepare(request: Request) -> Prepared:
     mixture = load_mixture(request.mixture, "train", data.data_dir, draw)
     if data.lock is not None:
         check_lock(mixture, data.lock)
-    rows, counts = encode(mixture.rows, tokenizer, data.template, data.model_max_length)
-    if not len(rows):
+    encoded = encode(mixture, tokenizer, data.template, data.model_max_length)
+    if not len(encoded.rows):
         raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
+    if data.max_lost is not None:
+        check_lost(encoded, data.max_lost)
     if request.training.process_index == 0:
         print(mixture)
-        if any(counts.values()):
-            print(
-                f"longer than {data.model_max_length} tokens: {counts['cut']} rows lose their end, "
-                f"{counts['dropped']} rows have no response left and are dropped"
-            )
-    return Prepared(source, tokenizer, mixture, rows, counts)
+        if encoded.lost():
+            print(f"longer than {data.model_max_length} tokens:\n{encoded.lost()}")
+    return Prepared(source, tokenizer, mixture, encoded)
 
 
 def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
@@ -82,7 +79,11 @@ def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
                 place / "run.json",
                 base={"name": request.base, "sha256": hashes(Path(prepared.source))},
                 mixture=mixture.facts(),
-                encoding={"template": data.template, "model_max_length": data.model_max_length, **prepared.counts},
+                encoding={
+                    "template": data.template,
+                    "model_max_length": data.model_max_length,
+                    "terms": prepared.encoded.terms,
+                },
                 training=json.loads(args.to_json_string()) | {"output_dir": str(request.output)},
             )
 
@@ -96,7 +97,7 @@ def make_trainer(prepared: Prepared, args: TrainingArguments) -> Trainer:
     )
     pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     try:
-        return Trainer(model=model, args=args, train_dataset=prepared.rows, data_collator=Collator(pad_id))
+        return Trainer(model=model, args=args, train_dataset=prepared.encoded.rows, data_collator=Collator(pad_id))
     except (ValueError, RuntimeError, ImportError) as error:  # flags that don't go together
         raise XllmError(f"the Trainer refuses these flags: {error}") from error
 
