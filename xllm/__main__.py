@@ -12,6 +12,7 @@ from xllm.errors import XllmError, unknown
 COMMANDS = {
     "fetch": ("xllm.fetch:fetch", "get a base model: a known name, or a hub id"),
     "mixture": ("xllm.mixture.show:mixture", "show what a mixture comes to, and lock it"),
+    "preview": ("xllm.mixture.preview:preview", "show rows as a model sees them in training"),
     "train": ("xllm.training.train:main", "tune a base model on a mixture of datasets"),
     "infer": ("xllm.inference.predict:main", "let a model answer a dataset"),
     "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),
@@ -73,6 +74,8 @@ def split(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, str
     known = [name for name, p in signature.parameters.items() if p.kind is not p.VAR_POSITIONAL]
     words, flags, rest = [], {}, iter(argv)
     for word in rest:
+        if word.startswith("-") and word[1:] in known:  # -n 3
+            word = f"-{word}"
         if not word.startswith("--"):
             words.append(word)
             continue

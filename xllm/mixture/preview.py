@@ -1,0 +1,68 @@
+"""`python -m xllm preview`: rows as the model sees them in training."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from xllm import models
+from xllm.errors import XllmError, unknown
+from xllm.mixture.encoding import Encoded, encode
+from xllm.mixture.mix import load_mixture
+from xllm.prompts import TEMPLATES
+from xllm.records import check_name, whole
+
+MASKED, TRAINED = "cyan", "bold green"
+BINS = 12  # lines of the histogram
+BAR = 40  # characters of its longest bar
+
+
+def preview(text, *, model, n="3", split="train", template="alpaca", model_max_length="512", data_dir=None, html=None):
+    """Show N rows of the mixture TEXT, spread over it, as MODEL sees them, and how long all rows are.
+
+    Masked tokens (the prompt) and trained ones (the response and its eos) have headings and colours of their own.
+    --html FILE writes the same as a page.
+    """
+    for flag, value in (("n", n), ("model_max_length", model_max_length)):
+        if not value.isdecimal() or not int(value):
+            raise XllmError(f"--{flag} {value}: it must be a whole number above 0")
+    if template not in TEMPLATES:
+        raise unknown("template", template, TEMPLATES)
+    tokenizer = models.load_tokenizer(models.find(model))
+    mixture = load_mixture(text, split, data_dir)
+    encoded = encode(mixture, tokenizer, template, int(model_max_length))
+    if not len(encoded.rows):
+        raise XllmError(f"no row has any response left within --model_max_length {model_max_length} tokens")
+    console = Console(record=True, highlight=False, soft_wrap=True)
+    for row in np.unique(np.linspace(0, len(encoded.rows) - 1, int(n)).round().astype(int)):
+        show_row(console, int(row), encoded, tokenizer)
+    show_lengths(console, encoded, int(model_max_length))
+    if html is not None:
+        with whole(check_name(Path(html))) as place:
+            console.save_html(str(place))
+        print(f"wrote {html}", file=sys.stderr)
+
+
+def show_row(console: Console, row: int, encoded: Encoded, tokenizer) -> None:
+    """Text and tokens of one row, prompt and response apart."""
+    ids, length = encoded.rows[row]["input_ids"].tolist(), int(encoded.rows[row]["prompt_length"])
+    lost = int(encoded.rows[row]["lost"])
+    console.rule(f"row {row}: {len(ids)} tokens" + (f", {lost} more are cut off" if lost else ""), characters="─")
+    for title, part, style in (("masked", ids[:length], MASKED), ("trained", ids[length:], TRAINED)):
+        console.print(Text(f"{title}, {len(part)} tokens", style="bold underline"))
+        console.print(Text(tokenizer.decode(part, clean_up_tokenization_spaces=False), style=style))
+        pieces = [f"{piece}({token})" for piece, token in zip(tokenizer.convert_ids_to_tokens(part), part, strict=True)]
+        console.print(Text(" ".join(pieces), style="dim"))
+
+
+def show_lengths(console: Console, encoded: Encoded, limit: int) -> None:
+    """A histogram of the rows' lengths in tokens."""
+    lengths = np.asarray([len(ids) for ids in encoded.rows["input_ids"]])
+    counts, edges = np.histogram(lengths, BINS, (0, limit))
+    console.rule("tokens a row", characters="─")
+    for count, low, high in zip(counts, edges, edges[1:], strict=False):
+        bar = "█" * int(np.ceil(BAR * count / counts.max()))
+        console.print(f"{low:6.0f} – {high:4.0f}  {count:9,}  {bar}")
+    console.print(f"mean {lengths.mean():.1f}, median {np.median(lengths):.0f}, longest {lengths.max()}")
