@@ -1,7 +1,11 @@
 """What the tests share: tiny real models with real tokenizers, the sample data, and the command line in-process."""
 
 import os
+import re
+import subprocess
+import sys
 import tempfile
+import threading
 
 # before any library of Hugging Face is imported: no network, and a cache of our own
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -72,6 +76,32 @@ def real(monkeypatch) -> Path:
     """The real data root, for tests marked `real`."""
     monkeypatch.setenv("XLLM_DATA_DIR", os.environ["XLLM_REAL_DATA_DIR"])
     return Path(os.environ["XLLM_REAL_DATA_DIR"])
+
+
+@pytest.fixture
+def page_of(tmp_path):
+    """Start `python app.py MODEL` in a checkout, this one if none is named; the address of its page."""
+    processes = []
+
+    def start(model, checkout: Path = HOME) -> str:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        environment.pop("PYTHONPATH", None)
+        command, log = [sys.executable, "app.py", str(model)], (tmp_path / "app.log").open("w")
+        process = subprocess.Popen(
+            command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        processes.append(process)
+        for line in process.stdout:
+            if found := re.search(r"http://\S+", line):
+                # keep the pipe empty, or the server would block on it
+                threading.Thread(target=process.stdout.read, daemon=True).start()
+                return found.group()
+        raise AssertionError((tmp_path / "app.log").read_text())
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,9 @@
 """The chat page, driven in a real browser, and through gradio's own client."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -13,36 +11,6 @@ from xllm import HOME
 
 BASE_MODEL = HOME / "model" / "smollm2-135m"
 FINISHED = "() => !document.querySelector('.generating')"
-
-
-def serve(model, tmp_path):
-    """Start `python app.py`; the process and the page's address."""
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    log = (tmp_path / "app.log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "app.py", str(model)], cwd=HOME, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-    )
-    for line in process.stdout:
-        if found := re.search(r"http://\S+", line):
-            # keep the pipe empty, or the server would block on it
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            return process, found.group()
-    raise AssertionError((tmp_path / "app.log").read_text())
-
-
-@pytest.fixture
-def page_of(tmp_path):
-    processes = []
-
-    def start(model):
-        process, address = serve(model, tmp_path)
-        processes.append(process)
-        return address
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from gradio_client import Client
 from safetensors.torch import load_file
 
 from xllm import HOME
@@ -49,7 +50,7 @@ def bash(checkout):
     return run
 
 
-def test_train_infer_and_evaluate(checkout, bash, tiny):
+def test_train_infer_evaluate_and_chat(checkout, bash, tiny, page_of):
     shutil.copytree(tiny, checkout / "model" / "llama-7b-hf")
     shutil.copytree(SAMPLE / "alpaca", checkout / "data" / "alpaca", dirs_exist_ok=True)
     for source, target in (("train", "ncwm"), ("test", "flores")):
@@ -74,6 +75,9 @@ def test_train_infer_and_evaluate(checkout, bash, tiny):
     done = bash(f"bash script/evaluate.sh {TUNED} translation_flores_en-zh")
     assert done.returncode == 0 and "tok:zh" in done.stdout
     assert path.with_name("translation_flores_en-zh.metrics.json").is_file()
+
+    client = Client(page_of(f"model/{TUNED}", checkout), verbose=False)
+    assert isinstance(client.predict("Say hello.", "", "alpaca", 10, 1, False, 0.7, 0.75, 40, api_name="/answer"), str)
 
 
 def test_flags_go_through_the_scripts(checkout, bash, llama):
