@@ -27,6 +27,7 @@ setup(
         "fire",
         "babel",
         "gguf",  # transformers reads the packaged base model with it
+        "regex",
         "rich",
         "tabulate",
         "tqdm",

@@ -82,7 +82,9 @@ def split(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, str
         flag, equals, value = word.partition("=")
         if flag.removeprefix("--").replace("-", "_") not in known:
             raise unknown("flag", flag, [f"--{name}" for name in known], help_hint)
-        value = value if equals else next(rest, "--")
+        if not equals:
+            switch = signature.parameters[flag.removeprefix("--").replace("-", "_")].default is False
+            value = "True" if switch else next(rest, "--")
         if value.startswith("--"):
             raise XllmError(f"{flag} needs a value; {help_hint}")
         flags[flag.removeprefix("--").replace("-", "_")] = value

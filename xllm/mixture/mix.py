@@ -45,7 +45,13 @@ class Mixture:
     terms: list[dict]
 
     def __str__(self) -> str:
-        return "\n".join(f"{term['from']}: {term['rows']} rows" for term in self.terms)
+        lines = []
+        for term in self.terms:
+            dropped = (
+                f" ({term['contaminated']} that overlap with test sets left out)" if term.get("contaminated") else ""
+            )
+            lines.append(f"{term['from']}: {term['rows']} rows{dropped}")
+        return "\n".join(lines)
 
     def facts(self) -> dict:
         """What determines the mixture, for run.json and for a lockfile."""

@@ -1,17 +1,21 @@
 """`python -m xllm mixture`: what a mixture comes to, before anything is trained on it."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tabulate import tabulate
 
 from xllm import models
 from xllm.errors import XllmError, unknown
+from xllm.mixture import overlap
 from xllm.mixture.encoding import encode
 from xllm.mixture.lock import write_lock
-from xllm.mixture.mix import Draw, load_mixture
+from xllm.mixture.mix import Draw, Mixture, load_mixture
 from xllm.prompts import TEMPLATES
 from xllm.records import write_json
+
+WORST = 10  # overlapping rows shown
 
 
 def mixture(
@@ -21,6 +25,8 @@ def mixture(
     model_max_length="512",
     template="alpaca",
     split="train",
+    duplicates=False,
+    against=None,
     lock=None,
     json=None,
     data_dir=None,
@@ -30,7 +36,9 @@ def mixture(
 ):
     """Show the datasets of the mixture TEXT: rows and share of each.
 
-    With --model also its target tokens, and what of them --model_max_length takes away. --lock FILE writes down the
+    With --model also its target tokens, and what of them --model_max_length takes away; with --duplicates the rows that
+    a dataset has more than once, and that several have. --against SETS (test sets, separated by commas) lists the rows
+    that overlap with them, worst first. --lock FILE writes down the
     resolution, with the sha256 of each script and raw file, for `train --lock FILE`; --json FILE writes the table.
     --mix_rows N sets the number of rows in all, --mix_temperature T gives each dataset a share of n^(1/T); --seed is
     what a draw depends on. No weights are loaded.
@@ -48,13 +56,36 @@ def mixture(
         terms = [{key: term[key] for key in ("from", "language", "rows")} for term in loaded.terms]
     else:
         terms = encode(loaded, models.load_tokenizer(models.find(model)), template, max_length).terms
+    if duplicates:
+        terms = [term | more for term, more in zip(terms, overlap.duplicates(loaded), strict=True)]
+    report = {"mixture": text, "model": model, "model_max_length": max_length, "terms": terms}
+    if against is not None:
+        tests = overlap.HeldOut([load_mixture(name, "test", data_dir) for name in against.split(",")])
+        found = overlap.contamination(loaded, tests)
+        hits = Counter(hit["from"] for hit in found)
+        report["terms"] = terms = [term | {"contaminated": hits[term["from"]]} for term in terms]
+        report |= {"against": against, "contaminated": found, "tests_too_short": tests.short}
     print(table(terms))
+    if against is not None:
+        print(worst(found, loaded, against, tests.short))
     if lock is not None:
         write_lock(loaded, lock)
         print(f"wrote {lock}", file=sys.stderr)
     if json is not None:
-        write_json(Path(json), {"mixture": text, "model": model, "model_max_length": max_length, "terms": terms})
+        write_json(Path(json), report)
         print(f"wrote {json}", file=sys.stderr)
+
+
+def worst(found: list[dict], mixture: Mixture, against: str, short: int) -> str:
+    """The rows that overlap most with the test sets, with the beginning of what they say."""
+    lines = [
+        f"\n{len(found)} rows overlap with {against}" + (f" ({short} test rows are too short to tell)" if short else "")
+    ]
+    for hit in found[:WORST]:
+        row = mixture.rows[hit["row"]]
+        start = " ".join((row["input"] or row["instruction"]).split())[:80]
+        lines.append(f"  {hit['share']:6.1%}  {hit['from']}/{hit['id']} ~ {hit['test']}: {start}")
+    return "\n".join(lines)
 
 
 def table(terms: list[dict]) -> str:

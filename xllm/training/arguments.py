@@ -30,6 +30,10 @@ class DataArguments:
     max_lost: str | None = field(
         default=None, metadata={"help": "Refuse a mixture of which a dataset loses more of its target tokens, as 2%%."}
     )
+    drop_contaminated: str | None = field(
+        default=None,
+        metadata={"help": "Leave out rows that overlap with these test sets, separated by commas: xquad_zh,mlqa_zh."},
+    )
     lock: str | None = field(default=None, metadata={"help": "Refuse a mixture that isn't that of this lockfile."})
     prepare_only: bool = field(
         default=False,
