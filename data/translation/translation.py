@@ -28,7 +28,7 @@ class TranslationConfig(datasets.BuilderConfig):
         if not (self.set and self.source and self.target):
             raise XllmError(f"unknown config {config!r} of translation; it is <set>_<source>-<target>, as flores_en-zh")
         self.names = {"source": languages.name(self.source), "target": languages.name(self.target)}
-        self.language = self.target  # of the outputs
+        self.source_language, self.language = self.source, self.target  # of the inputs and of the outputs
 
 
 class Translation(datasets.GeneratorBasedBuilder):

@@ -104,10 +104,10 @@ def test_the_command_shows_the_worst_and_training_leaves_them_out(cli, write, ro
     words = ("train", llama, "alpaca_aa", "--output_dir", tmp_path / "out", "--drop_contaminated", "mieval_aa")
     assert cli(*words, "--max_steps", "1", "--global_batch_size", "4").code == 0
     [term] = json.loads((tmp_path / "out" / "run.json").read_text())["mixture"]["terms"]
-    assert (term["rows"], term["contaminated"]) == (2, 1)
+    assert (term["rows"], term["left_out"]) == (2, {"contaminated": 1})
     write("aa", ("Tell me.", "", ENGLISH))
     outcome = cli(*words[:4], tmp_path / "none", *words[5:], "--prepare_only")
-    assert outcome.code == 2 and "every row of alpaca_aa overlaps with mieval_aa" in outcome.err
+    assert outcome.code == 2 and "no row of alpaca_aa is left: all are contaminated" in outcome.err
 
 
 def test_the_sample_is_not_contaminated(cli, sample):

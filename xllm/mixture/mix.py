@@ -1,7 +1,7 @@
 """From a mixture's text to its records: aliases resolved, scripts run, rows drawn, everything concatenated."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
@@ -35,7 +35,8 @@ class Mixture:
     """The records of a mixture, and where they came from.
 
     `rows` has the record's columns, `answers` where a dataset has several gold answers, and `from`. `terms` says of
-    each dataset that took part: `from`, `rows`, `task`, `language` (of the outputs) and `sha256` of every file.
+    each dataset that took part: `from`, `rows`, `task`, `language` (of the outputs), `source_language` (of parallel
+    text) and `sha256` of every file.
     """
 
     text: str
@@ -47,11 +48,29 @@ class Mixture:
     def __str__(self) -> str:
         lines = []
         for term in self.terms:
-            dropped = (
-                f" ({term['contaminated']} that overlap with test sets left out)" if term.get("contaminated") else ""
-            )
-            lines.append(f"{term['from']}: {term['rows']} rows{dropped}")
+            out = ", ".join(f"{count} {reason}" for reason, count in term.get("left_out", {}).items() if count)
+            lines.append(f"{term['from']}: {term['rows']} rows" + (f" (left out: {out})" if out else ""))
         return "\n".join(lines)
+
+    def without(self, rows: set[int], reason: str) -> "Mixture":
+        """The mixture without some of its rows, given by number; each of `terms` counts its own in `left_out`.
+
+        Raises XllmError where no row is left.
+        """
+        names = self.rows["from"]
+        counts = Counter(names[row] for row in rows)
+        if len(rows) == len(self.rows):
+            raise XllmError(f"no row of {self.text} is left: all are {reason}")
+        terms = [
+            {
+                **term,
+                "rows": term["rows"] - counts[term["from"]],
+                "left_out": {**term.get("left_out", {}), reason: counts[term["from"]]},
+            }
+            for term in self.terms
+        ]
+        kept = self.rows.select([row for row in range(len(self.rows)) if row not in rows])
+        return replace(self, rows=kept, terms=terms)
 
     def facts(self) -> dict:
         """What determines the mixture, for run.json and for a lockfile."""
@@ -71,7 +90,14 @@ def load_mixture(text: str, split: str, data_dir: str | None = None, draw: Draw 
     for pick in picks:
         counts[pick.name] += len(pick.rows)
     terms = [
-        {"from": name, "rows": counts[name], "task": source.task, "language": source.language, "sha256": source.hashes}
+        {
+            "from": name,
+            "rows": counts[name],
+            "task": source.task,
+            "source_language": source.source_language,
+            "language": source.language,
+            "sha256": source.hashes,
+        }
         for name, source in sources.items()
         if counts[name]
     ]
@@ -137,9 +163,8 @@ def _pick(part: Part, split: str, root: Path, sources: dict[str, Source], seed: 
 
 def _rows(pick: Pick, sources: dict[str, Source]) -> datasets.Dataset:
     rows = sources[pick.name].rows
-    if not np.array_equal(pick.rows, np.arange(len(rows))):
-        rows = rows.select(pick.rows)
-    return rows.add_column("from", [pick.name] * len(rows))
+    rows = rows.add_column("from", [pick.name] * len(rows))
+    return rows if np.array_equal(pick.rows, np.arange(len(rows))) else rows.select(pick.rows)
 
 
 def _concatenate(parts: list[datasets.Dataset]) -> datasets.Dataset:

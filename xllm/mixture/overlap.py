@@ -3,11 +3,9 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 
 import regex
 
-from xllm.errors import XllmError
 from xllm.mixture.mix import Mixture, load_mixture
 
 # a unit of text: a character of a script without spaces between words, else a word
@@ -88,20 +86,9 @@ def contamination(mixture: Mixture, tests: HeldOut) -> list[dict]:
 
 
 def drop_contaminated(mixture: Mixture, against: str, data_dir: str | None) -> Mixture:
-    """The mixture without the rows that overlap with the test sets named in `against`; `terms` counts them as
-    `contaminated`. Raises XllmError where no row is left."""
+    """The mixture without the rows that overlap with the test sets named in `against`, separated by commas."""
     tests = HeldOut([load_mixture(name, "test", data_dir) for name in against.split(",")])
-    found = contamination(mixture, tests)
-    hits = Counter(hit["from"] for hit in found)
-    bad = {hit["row"] for hit in found}
-    rows = mixture.rows.select([row for row in range(len(mixture.rows)) if row not in bad])
-    if not len(rows):
-        raise XllmError(f"every row of {mixture.text} overlaps with {against}")
-    terms = [
-        {**term, "rows": term["rows"] - hits[term["from"]], "contaminated": hits[term["from"]]}
-        for term in mixture.terms
-    ]
-    return replace(mixture, rows=rows, terms=[term for term in terms if term["rows"]])
+    return mixture.without({hit["row"] for hit in contamination(mixture, tests)}, "contaminated")
 
 
 def units(text: str) -> list[str]:

@@ -27,6 +27,7 @@ class Source:
     """One split of one dataset."""
 
     task: str | None  # how answers are scored: the script's TASK, "translation" or "qa"
+    source_language: str | None  # the language of the inputs, of parallel text
     language: str | None  # the language of the outputs
     rows: datasets.Dataset  # the record's columns, and `answers` where the script gives them
     hashes: dict[str, str]  # path below the data root → sha256, of the script and of each raw file
@@ -62,6 +63,7 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
         raise _explain(error, f"{name}_{config}", script, homepage) from error
     return Source(
         task=getattr(probe, "TASK", None),
+        source_language=getattr(probe.config, "source_language", None),
         language=getattr(probe.config, "language", None),
         rows=rows,
         hashes=hashes,

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from xllm import models
 from xllm.errors import XllmError, unknown
-from xllm.mixture import overlap
+from xllm.mixture import overlap, quality
 from xllm.mixture.encoding import encode
 from xllm.mixture.lock import write_lock
 from xllm.mixture.mix import Draw, Mixture, load_mixture
@@ -26,6 +26,7 @@ def mixture(
     template="alpaca",
     split="train",
     duplicates=False,
+    parallel=False,
     against=None,
     lock=None,
     json=None,
@@ -37,8 +38,8 @@ def mixture(
     """Show the datasets of the mixture TEXT: rows and share of each.
 
     With --model also its target tokens, and what of them --model_max_length takes away; with --duplicates the rows that
-    a dataset has more than once, and that several have. --against SETS (test sets, separated by commas) lists the rows
-    that overlap with them, worst first. --lock FILE writes down the
+    a dataset has more than once, and that several have; with --parallel the flaws of parallel text. --against SETS
+    (test sets, separated by commas) lists the rows that overlap with them, worst first. --lock FILE writes down the
     resolution, with the sha256 of each script and raw file, for `train --lock FILE`; --json FILE writes the table.
     --mix_rows N sets the number of rows in all, --mix_temperature T gives each dataset a share of n^(1/T); --seed is
     what a draw depends on. No weights are loaded.
@@ -58,6 +59,9 @@ def mixture(
         terms = encode(loaded, models.load_tokenizer(models.find(model)), template, max_length).terms
     if duplicates:
         terms = [term | more for term, more in zip(terms, overlap.duplicates(loaded), strict=True)]
+    if parallel:
+        flaws = quality.flaws(loaded)
+        terms = [term | quality.count(flaws, term["from"]) for term in terms]
     report = {"mixture": text, "model": model, "model_max_length": max_length, "terms": terms}
     if against is not None:
         tests = overlap.HeldOut([load_mixture(name, "test", data_dir) for name in against.split(",")])

@@ -30,6 +30,10 @@ class DataArguments:
     max_lost: str | None = field(
         default=None, metadata={"help": "Refuse a mixture of which a dataset loses more of its target tokens, as 2%%."}
     )
+    filter_parallel: bool = field(
+        default=False,
+        metadata={"help": "Leave out parallel pairs that are copies, of odd lengths, or in another language."},
+    )
     drop_contaminated: str | None = field(
         default=None,
         metadata={"help": "Leave out rows that overlap with these test sets, separated by commas: xquad_zh,mlqa_zh."},

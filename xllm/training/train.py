@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 from xllm import models, records
 from xllm.errors import XllmError
-from xllm.mixture import Draw, Mixture, check_lock, drop_contaminated, load_mixture
+from xllm.mixture import Draw, Mixture, check_lock, drop_contaminated, filter_parallel, load_mixture
 from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.runinfo import RunInfo
 from xllm.training.arguments import Request, read
@@ -51,6 +51,8 @@ def prepare(request: Request) -> Prepared:
     mixture = load_mixture(request.mixture, "train", data.data_dir, draw)
     if data.lock is not None:
         check_lock(mixture, data.lock)
+    if data.filter_parallel:
+        mixture = filter_parallel(mixture)
     if data.drop_contaminated is not None:
         mixture = drop_contaminated(mixture, data.drop_contaminated, data.data_dir)
     encoded = encode(mixture, tokenizer, data.template, data.model_max_length)
