@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import datasets
 import numpy as np
+import pyarrow.compute as pc
 
 from xllm import prompts
 from xllm.errors import XllmError
@@ -57,8 +58,9 @@ def encode(mixture: Mixture, tokenizer: "PreTrainedTokenizerFast", template: str
         new_fingerprint=_fingerprint(rows, tokenizer, template, max_length),
     ).with_format("numpy")
     prompt_lengths, lost = np.asarray(encoded["prompt_length"]), np.asarray(encoded["lost"])
+    lengths = pc.list_value_length(encoded.data["input_ids"]).to_numpy()
     dropped = prompt_lengths >= max_length
-    targets = np.where(dropped, 0, np.asarray([len(ids) for ids in encoded["input_ids"]]) - prompt_lengths) + lost
+    targets = np.where(dropped, 0, lengths - prompt_lengths) + lost
     names = np.asarray(rows["from"])
     terms = []
     for term in mixture.terms:
@@ -110,21 +112,25 @@ def encode_batch(
     """
     asked = [TEMPLATES[template](*pair) for pair in zip(batch["instruction"], batch["input"], strict=True)]
     texts = [prompt + output for prompt, output in zip(asked, batch["output"], strict=True)]
-    encodings = tokenizer(texts)
-    ids, prompt_lengths, lost = encodings["input_ids"], [], []
-    for row, (prompt, text) in enumerate(zip(asked, texts, strict=True)):
-        if not ids[row] or ids[row][-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
-            ids[row].append(tokenizer.eos_token_id)
-        first = _first_token(encodings, row, len(prompt), len(text), len(ids[row]) - 1)
-        prompt_lengths.append(first)
-        lost.append(max(0, len(ids[row]) - max(max_length, first)))
-    return {"input_ids": [row[:max_length] for row in ids], "prompt_length": prompt_lengths, "lost": lost}
+    backend = tokenizer.backend_tokenizer  # what `tokenizer` calls, without the columns that nobody reads here
+    backend.no_padding()
+    backend.no_truncation()
+    columns: dict[str, list] = {"input_ids": [], "prompt_length": [], "lost": []}
+    for prompt, text, encoding in zip(asked, texts, backend.encode_batch(texts), strict=True):
+        ids = encoding.ids
+        if not ids or ids[-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
+            ids.append(tokenizer.eos_token_id)
+        first = _first_token(encoding, len(prompt), len(text), len(ids) - 1)
+        columns["input_ids"].append(ids[:max_length])
+        columns["prompt_length"].append(first)
+        columns["lost"].append(max(0, len(ids) - max(max_length, first)))
+    return columns
 
 
-def _first_token(encodings, row: int, start: int, end: int, eos: int) -> int:
+def _first_token(encoding, start: int, end: int, eos: int) -> int:
     """The index of the first token that begins at character `start` or later; `eos` where no text is left."""
     for character in range(start, end):
-        token = encodings.char_to_token(row, character)
-        if token is not None and encodings.token_to_chars(row, token).start >= start:
+        token = encoding.char_to_token(character)
+        if token is not None and encoding.token_to_chars(token)[0] >= start:
             return token
     return eos
