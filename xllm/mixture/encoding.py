@@ -57,14 +57,15 @@ def encode(mixture: Mixture, tokenizer: "PreTrainedTokenizerFast", template: str
         desc="tokenizing",
         new_fingerprint=_fingerprint(rows, tokenizer, template, max_length),
     ).with_format("numpy")
-    prompt_lengths, lost = np.asarray(encoded["prompt_length"]), np.asarray(encoded["lost"])
+    # whole columns at a time, from Arrow: `datasets` would hand over row by row
+    prompt_lengths, lost = (encoded.data[column].to_numpy() for column in ("prompt_length", "lost"))
     lengths = pc.list_value_length(encoded.data["input_ids"]).to_numpy()
     dropped = prompt_lengths >= max_length
     targets = np.where(dropped, 0, lengths - prompt_lengths) + lost
-    names = np.asarray(rows["from"])
+    names = rows.select_columns("from").with_format("arrow")[:]["from"]
     terms = []
     for term in mixture.terms:
-        own = names == term["from"]
+        own = pc.equal(names, term["from"]).to_numpy()
         terms.append(
             {
                 "from": term["from"],
