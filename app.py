@@ -113,7 +113,7 @@ def serve(model: str, host: str, port: int | None) -> None:
     from xllm import models
 
     source = models.find(model)
-    template = models.run_facts(model).get("encoding", {}).get("template", "alpaca")
+    template = models.template_of(model)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import gradio as gr
 

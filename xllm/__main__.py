@@ -80,14 +80,15 @@ def split(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, str
             words.append(word)
             continue
         flag, equals, value = word.partition("=")
-        if flag.removeprefix("--").replace("-", "_") not in known:
+        name = flag.removeprefix("--").replace("-", "_")
+        if name not in known:
             raise unknown("flag", flag, [f"--{name}" for name in known], help_hint)
         if not equals:
-            switch = signature.parameters[flag.removeprefix("--").replace("-", "_")].default is False
+            switch = signature.parameters[name].default is False
             value = "True" if switch else next(rest, "--")
         if value.startswith("--"):
             raise XllmError(f"{flag} needs a value; {help_hint}")
-        flags[flag.removeprefix("--").replace("-", "_")] = value
+        flags[name] = value
     try:
         signature.bind(*words, **flags)
     except TypeError as error:

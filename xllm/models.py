@@ -56,6 +56,11 @@ def run_facts(name: str) -> dict:
     return read_json(path) if path.is_file() else {}
 
 
+def template_of(name: str) -> str:
+    """The template that a model was tuned with; alpaca for a model that wasn't tuned here."""
+    return run_facts(name).get("encoding", {}).get("template", "alpaca")
+
+
 def load_config(source: str):
     """The configuration of a model's language part. Raises XllmError where it can't be read."""
     from transformers import AutoConfig

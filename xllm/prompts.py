@@ -6,6 +6,8 @@ language, as x-LLM uses it: it ends with the colon, and the response follows it 
 
 from collections.abc import Callable
 
+from xllm.errors import unknown
+
 ALPACA_WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
     "Write a response that appropriately completes the request.\n\n"
@@ -29,6 +31,14 @@ def raw(instruction: str, input: str) -> str:
 
 # template name → the prompt for a record's instruction and input
 TEMPLATES: dict[str, Callable[[str, str], str]] = {"alpaca": alpaca, "raw": raw}
+
+
+def check_template(name: str) -> str:
+    """Return `name`, or raise XllmError where it is no template."""
+    if name not in TEMPLATES:
+        raise unknown("template", name, TEMPLATES)
+    return name
+
 
 # Ways to ask for a translation. Training rows go through all of them by row number; test rows take the first.
 TRANSLATION = (

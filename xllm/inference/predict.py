@@ -7,11 +7,11 @@ from tqdm import tqdm
 from transformers import set_seed
 
 from xllm import models
-from xllm.errors import XllmError, unknown
+from xllm.errors import XllmError
 from xllm.flags import FlagParser
 from xllm.inference.generate import Decoding, Engine, budget, encode_prompts
 from xllm.mixture import Mixture, load_mixture
-from xllm.prompts import TEMPLATES
+from xllm.prompts import check_template
 from xllm.records import check_name, remove, write_jsonl
 from xllm.runinfo import RunInfo
 
@@ -40,10 +40,8 @@ def main(argv: list[str]) -> None:
     args, given = FlagParser("infer", words, [InferenceArguments]).read(argv)
     run = RunInfo("infer", argv)
     decoding = Decoding(args.max_new_tokens, args.num_beams, args.do_sample, args.temperature, args.top_p, args.top_k)
-    source, facts = models.find(given.model), models.run_facts(given.model)
-    template = args.template or facts.get("encoding", {}).get("template", "alpaca")
-    if template not in TEMPLATES:
-        raise unknown("template", template, TEMPLATES)
+    source = models.find(given.model)
+    template = check_template(args.template or models.template_of(given.model))
     if args.batch_size < 1:
         raise XllmError(f"--batch_size {args.batch_size}: it must be 1 or more")
     if not 0 <= args.seed < 2**32:

@@ -67,6 +67,11 @@ class HeldOut:
                 for gram in grams:
                     self.grams.setdefault(gram, f"{row['from']}/{row['id']}")
 
+    @classmethod
+    def load(cls, against: str, data_dir: str | None) -> "HeldOut":
+        """Of the test sets named in `against`, separated by commas."""
+        return cls([load_mixture(name, "test", data_dir) for name in against.split(",")])
+
     def overlap(self, row: dict) -> tuple[float, str | None]:
         """The share of a training row's n-grams that the test sets have, and the test row of the first of them."""
         found = [self.grams.get(gram) for column in ("input", "output") for gram in _grams(row[column])]
@@ -87,7 +92,7 @@ def contamination(mixture: Mixture, tests: HeldOut) -> list[dict]:
 
 def drop_contaminated(mixture: Mixture, against: str, data_dir: str | None) -> Mixture:
     """The mixture without the rows that overlap with the test sets named in `against`, separated by commas."""
-    tests = HeldOut([load_mixture(name, "test", data_dir) for name in against.split(",")])
+    tests = HeldOut.load(against, data_dir)
     return mixture.without({hit["row"] for hit in contamination(mixture, tests)}, "contaminated")
 
 

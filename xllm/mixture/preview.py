@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from xllm import models
-from xllm.errors import XllmError, unknown
+from xllm.errors import XllmError
 from xllm.mixture.encoding import Encoded, encode
 from xllm.mixture.mix import load_mixture
-from xllm.prompts import TEMPLATES
+from xllm.prompts import check_template
 from xllm.records import check_name, whole
 
 MASKED, TRAINED = "cyan", "bold green"
@@ -28,8 +28,7 @@ def preview(text, *, model, n="3", split="train", template="alpaca", model_max_l
     for flag, value in (("n", n), ("model_max_length", model_max_length)):
         if not value.isdecimal() or not int(value):
             raise XllmError(f"--{flag} {value}: it must be a whole number above 0")
-    if template not in TEMPLATES:
-        raise unknown("template", template, TEMPLATES)
+    check_template(template)
     tokenizer = models.load_tokenizer(models.find(model))
     mixture = load_mixture(text, split, data_dir)
     encoded = encode(mixture, tokenizer, template, int(model_max_length))

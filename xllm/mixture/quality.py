@@ -21,7 +21,8 @@ def flaws(mixture: Mixture) -> dict[int, tuple[str, str]]:
         if term["task"] != "translation":
             continue
         own = [row for row, name in enumerate(names) if name == term["from"]]
-        pairs = [(mixture.rows[row]["input"], mixture.rows[row]["output"]) for row in own]
+        rows = mixture.rows.select(own)
+        pairs = list(zip(rows["input"], rows["output"], strict=True))
         long = [pair for pair in pairs if all(map(_long, pair))]
         middle = statistics.median(_ratio(*pair) for pair in long or pairs)
         for row, pair in zip(own, pairs, strict=True):
@@ -45,13 +46,10 @@ def filter_parallel(mixture: Mixture) -> Mixture:
 def _flaw(source: str, target: str, middle: float, source_language: str | None, language: str | None) -> str | None:
     if units(source) == units(target) and any(map(str.isalpha, source)):
         return "copies"
-    if _long(source) and _long(target):
-        if not middle / LONGEST_RATIO <= _ratio(source, target) <= middle * LONGEST_RATIO:
-            return "odd_lengths"
-    elif (_long(source) or _long(target)) and not (
-        middle / LONGEST_RATIO**2 <= _ratio(source, target) <= middle * LONGEST_RATIO**2
-    ):
-        return "odd_lengths"  # one side is short: only the grossest differences count
+    sides = _long(source) + _long(target)
+    slack = LONGEST_RATIO**2 if sides == 1 else LONGEST_RATIO  # of a short text only the grossest differences count
+    if sides and not middle / slack <= _ratio(source, target) <= middle * slack:
+        return "odd_lengths"
     if _other(source, source_language):
         return "wrong_source_language"
     return "wrong_target_language" if _other(target, language) else None

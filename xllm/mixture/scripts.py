@@ -52,13 +52,14 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
     script = scripts(root)[name]
     homepage = ""
     try:
-        probe = _build(_builder_class(script), config, root / name)
+        builder = _builder_class(script)
+        probe = _build(builder, config, root / name)
         homepage = probe.info.homepage
         generator = _choose(probe, split)
         code = sorted(script.parent.glob("*.py"))  # the script, and modules that it may import
         hashes = {f"{name}/{path.name}": sha256(path) for path in code}
         hashes |= {_below(root, path): sha256(path) for path in _raw_files(generator, root / name)}
-        rows = _records(_prepare(_builder_class(script), generator, config, root / name, hashes), script)
+        rows = _records(_prepare(builder, generator, config, root / name, hashes), script)
     except Exception as error:  # a script is anybody's code: whatever it raises is told in one line
         raise _explain(error, f"{name}_{config}", script, homepage) from error
     return Source(

@@ -7,12 +7,12 @@ from pathlib import Path
 from tabulate import tabulate
 
 from xllm import models
-from xllm.errors import XllmError, unknown
+from xllm.errors import XllmError
 from xllm.mixture import overlap, quality
 from xllm.mixture.encoding import encode
 from xllm.mixture.lock import write_lock
 from xllm.mixture.mix import Draw, Mixture, load_mixture
-from xllm.prompts import TEMPLATES
+from xllm.prompts import check_template
 from xllm.records import write_json
 
 WORST = 10  # overlapping rows shown
@@ -49,8 +49,7 @@ def mixture(
         None if mix_rows is None else _number("mix_rows", mix_rows, int),
         _number("mix_temperature", mix_temperature, float),
     )
-    if template not in TEMPLATES:
-        raise unknown("template", template, TEMPLATES)
+    check_template(template)
     max_length = _number("model_max_length", model_max_length, int)
     loaded = load_mixture(text, split, data_dir, draw)
     if model is None:
@@ -64,7 +63,7 @@ def mixture(
         terms = [term | quality.count(flaws, term["from"]) for term in terms]
     report = {"mixture": text, "model": model, "model_max_length": max_length, "terms": terms}
     if against is not None:
-        tests = overlap.HeldOut([load_mixture(name, "test", data_dir) for name in against.split(",")])
+        tests = overlap.HeldOut.load(against, data_dir)
         found = overlap.contamination(loaded, tests)
         hits = Counter(hit["from"] for hit in found)
         report["terms"] = terms = [term | {"contaminated": hits[term["from"]]} for term in terms]
