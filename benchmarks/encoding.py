@@ -1,4 +1,6 @@
-"""How fast records become token ids: python benchmarks/encoding.py [--mixture alpaca_en] [--model smollm2-135m]
+"""How records become token ids: how fast, in how much memory, and how soon the second time.
+
+    python benchmarks/encoding.py speed [--mixture alpaca_en] [--model smollm2-135m] [--repeats 5]
 
 Three ways over the same rows, in turn, in one process:
   reference   each string tokenized alone into a tensor, prompt and full text both, as x-LLM does it (which takes a slow
@@ -6,17 +8,30 @@ Three ways over the same rows, in turn, in one process:
   xllm        xllm.mixture.encoding, up to the columns that are trained on
   ceiling     the Rust tokenizer's batch encoding of the full texts, and nothing else
 Prints rows a second, median and spread over the repeats, and the ratios of xllm to the other two.
+
+    python benchmarks/encoding.py memory [--mixture PARALLEL] [--rows 100000 1000000 10000000] [--num_proc 1]
+
+Writes raw files of as many lines by repeating real parallel text (a mixture), then runs `train --prepare_only` on them
+with an empty cache, and starts again from the cache. Prints the highest anonymous memory of the processes together
+(what the kernel calls RssAnon: without pages of files), seconds, and the seconds of the second start from the end of
+the imports to the first batch. Ten million rows take some 15 GB in $TMPDIR for a while.
 """
 
 import argparse
+import itertools
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 from tabulate import tabulate
 
 from xllm import models
 from xllm.mixture import load_mixture
-from xllm.mixture.encoding import encode_batch
+from xllm.mixture.encoding import encode, encode_batch
 from xllm.prompts import alpaca
 
 BATCH = 1000
@@ -24,16 +39,32 @@ BATCH = 1000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mixture", default="alpaca_en")
+    parser.add_argument("what", choices=("speed", "memory", "start"))
+    parser.add_argument("--mixture")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--num_proc", type=int, default=1)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     args = parser.parse_args()
-    tokenizer = models.load_tokenizer(models.find(args.model))
-    rows = load_mixture(args.mixture, "train").rows
-    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    if args.what == "speed":
+        speed(args.mixture or "alpaca_en", args.model, args.repeats)
+    elif args.what == "memory":
+        memory(args.mixture or "translation_xnli_en-zh+translation_lohelp_en-zh", args.model, args.rows, args.num_proc)
+    else:
+        start(args.mixture, args.model)
+
+
+def speed(mixture: str, model: str, repeats: int) -> None:
+    tokenizer = models.load_tokenizer(models.find(model))
+    rows = list(load_mixture(mixture, "train"))
+    columns = {column: [row[column] for row in rows] for column in ("instruction", "input", "output")}
+    batches = [
+        {column: values[start : start + BATCH] for column, values in columns.items()}
+        for start in range(0, len(rows), BATCH)
+    ]
     ways = {"reference": reference, "xllm": ours, "ceiling": ceiling}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(args.repeats):
+    for _ in range(repeats):
         for name, way in ways.items():
             began = time.perf_counter()
             for batch in batches:
@@ -46,7 +77,7 @@ def main() -> None:
         spread = f"{speeds[0]:,.0f} – {speeds[-1]:,.0f}"
         ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})"
         lines.append([name, f"{statistics.median(speeds):,.0f}", spread, ratio])
-    print(f"{len(rows):,} rows of {args.mixture}, {args.model}, {args.repeats} repeats")
+    print(f"{len(rows):,} rows of {mixture}, {model}, {repeats} repeats")
     print(tabulate(lines, ["way", "rows/s", "spread", "xllm is × as fast"], disable_numparse=True))
 
 
@@ -68,6 +99,82 @@ def ceiling(batch: dict[str, list], tokenizer) -> None:
     tokenizer.backend_tokenizer.encode_batch(
         [alpaca(instruction, text) + output for instruction, text, output in pairs]
     )
+
+
+def memory(mixture: str, model: str, sizes: list[int], num_proc: int) -> None:
+    pairs = [(row["input"], row["output"]) for row in load_mixture(mixture, "train")]
+    lines = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            write_pairs(
+                root / "data" / "translation" / "repeated" / "en-zh", itertools.islice(itertools.cycle(pairs), size)
+            )
+            environment = os.environ | {"XLLM_DATA_DIR": str(root / "data"), "HF_HOME": str(root / "cache")}
+            train = [sys.executable, "-m", "xllm", "train", model, "translation_repeated_en-zh", "--prepare_only"]
+            train += ["--num_proc", str(num_proc), "--output_dir", str(root / "model")]
+            began = time.perf_counter()
+            peak = highest(subprocess.Popen(train, env=environment, stderr=subprocess.DEVNULL))
+            seconds = time.perf_counter() - began
+            again = [sys.executable, __file__, "start", "--model", model, "--mixture", "translation_repeated_en-zh"]
+            starts = [float(subprocess.check_output(again, env=environment, text=True)) for _ in range(3)]
+            lines.append([f"{size:,}", f"{peak / 2**20:,.0f}", f"{seconds:,.0f}", f"{statistics.median(starts):.2f}"])
+            print(lines[-1], file=sys.stderr)
+    print(f"{mixture} repeated, {model}, {num_proc} processes that tokenize")
+    header = ["rows", "anonymous MiB", "seconds", "second start, seconds"]
+    print(tabulate(lines, header, disable_numparse=True, colalign=["right"] * 4))
+
+
+def write_pairs(folder: Path, pairs) -> None:
+    folder.mkdir(parents=True)
+    with (folder / "train.en").open("w") as source, (folder / "train.zh").open("w") as target:
+        for left, right in pairs:
+            source.write(left + "\n")
+            target.write(right + "\n")
+
+
+def highest(process: subprocess.Popen) -> int:
+    """The highest anonymous memory of a process and its descendants together, in bytes, until it ends."""
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, sum(map(anonymous, family(process.pid))))
+        time.sleep(0.02)
+    assert process.returncode == 0
+    return peak
+
+
+def family(pid: int) -> list[int]:
+    try:
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return []
+    return [pid, *(one for child in children for one in family(child))]
+
+
+def anonymous(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
+
+
+def start(mixture: str, model: str) -> None:
+    """Print the seconds from here, where everything is imported, to the first batch."""
+    import torch
+
+    import xllm.training.train  # noqa: F401  all that training imports
+    from xllm.training.collator import Collator
+
+    began = time.perf_counter()
+    encoded = encode(load_mixture(mixture, "train"), models.load_tokenizer(models.find(model)), "alpaca", 512)
+    loader = torch.utils.data.DataLoader(encoded.rows, batch_size=4, shuffle=True, collate_fn=Collator(0))
+    assert len(next(iter(loader))["input_ids"]) == 4
+    print(time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -64,3 +64,10 @@ serve(show, ["2023", "--flag", "[1]"])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
     assert done.stdout == "'1.10' 'a,b' 'None' 'a_x[:10%]+b_y*2' '1e3'\n'2023' '[1]'\n"
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(cli, sample, tmp_path):
+    (tmp_path / "file").write_text("")
+    outcome = cli("mixture", "alpaca_en", "--json", tmp_path / "file" / "report.json")
+    assert outcome.code == 2 and f"xllm: File exists: {tmp_path / 'file'}\n" in outcome.err
+    assert "Traceback" not in outcome.err

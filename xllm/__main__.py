@@ -34,6 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     except XllmError as error:
         print("xllm: " + " ".join(str(error).split()), file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that may not be written
+        where = f": {error.filename}" if error.filename else ""
+        print("xllm: " + " ".join(f"{error.strerror or error}{where}".split()), file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0

@@ -18,8 +18,8 @@ def engine(tiny):
 
 @pytest.fixture
 def prompts(engine, sample):
-    rows = load_mixture("xquad_en[:5]+xquad_zh[:5]+translation_daily_en-zh[:5]", "test").rows
-    return encode_prompts(list(zip(rows["instruction"], rows["input"], strict=True)), "alpaca", engine.tokenizer)
+    rows = list(load_mixture("xquad_en[:5]+xquad_zh[:5]+translation_daily_en-zh[:5]", "test"))
+    return encode_prompts([(row["instruction"], row["input"]) for row in rows], "alpaca", engine.tokenizer)
 
 
 def plain(engine, prompt, most):
@@ -43,10 +43,11 @@ def test_a_batch_answers_as_each_row_alone_would(engine, prompts):
 def test_prompts_are_those_of_training(engine, sample):
     from xllm.mixture.encoding import encode_batch
 
-    rows = load_mixture("alpaca_en+alpaca_zh", "train").rows
-    prompts = encode_prompts(list(zip(rows["instruction"], rows["input"], strict=True)), "alpaca", engine.tokenizer)
-    trained = encode_batch(rows[:], engine.tokenizer, "alpaca", 512)
-    assert prompts == [ids[:n] for ids, n in zip(trained["input_ids"], trained["prompt_length"], strict=True)]
+    rows = list(load_mixture("alpaca_en+alpaca_zh", "train"))
+    prompts = encode_prompts([(row["instruction"], row["input"]) for row in rows], "alpaca", engine.tokenizer)
+    columns = {column: [row[column] for row in rows] for column in ("instruction", "input", "output")}
+    ids, first, _ = encode_batch(columns, engine.tokenizer, "alpaca", 512)
+    assert prompts == [row[:n].tolist() for row, n in zip(ids, first, strict=True)]
 
 
 def test_the_answer_ends_at_eos_though_eos_may_be_the_pad_token(engine, prompts):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from xllm.errors import XllmError
-from xllm.mixture import Draw, load_mixture
+from xllm.mixture import Selection, load_mixture
 
 
 @pytest.fixture
@@ -24,19 +24,19 @@ def aliases(root, **names):
 
 
 def instructions(text):
-    return load_mixture(text, "train").rows["instruction"][:]
+    return [row["instruction"] for row in load_mixture(text, "train")]
 
 
 def test_concatenates_in_the_order_written(alpaca):
     mixture = load_mixture("alpaca_bb[1:3]+alpaca_aa[:20%]", "train")
-    assert mixture.rows["instruction"][:] == ["bb1", "bb2", "aa0", "aa1"]
-    assert mixture.rows["from"][:] == ["alpaca_bb", "alpaca_bb", "alpaca_aa", "alpaca_aa"]
+    assert [row["instruction"] for row in mixture] == ["bb1", "bb2", "aa0", "aa1"]
+    assert [row["from"] for row in mixture] == ["alpaca_bb", "alpaca_bb", "alpaca_aa", "alpaca_aa"]
     assert [(term["from"], term["rows"]) for term in mixture.terms] == [("alpaca_bb", 2), ("alpaca_aa", 2)]
 
 
 def test_a_dataset_may_come_twice(alpaca):
     mixture = load_mixture("alpaca_bb[:1]+alpaca_bb[3:]", "train")
-    assert mixture.rows["instruction"][:] == ["bb0", "bb3"]
+    assert [row["instruction"] for row in mixture] == ["bb0", "bb3"]
     assert [(term["from"], term["rows"]) for term in mixture.terms] == [("alpaca_bb", 2)]
 
 
@@ -57,11 +57,11 @@ def test_a_cycle_of_aliases_is_shown(alpaca):
         load_mixture("a", "train")
 
 
-def test_answers_are_kept_and_filled_in(sample):
-    rows = load_mixture("translation_daily_en-zh[:1]+xquad_en[:1]", "test").rows
-    assert rows.column_names == ["id", "instruction", "input", "output", "answers", "from"]
-    assert rows["answers"][0] == [rows["output"][0]]
-    assert rows["answers"][1] == ["1864", "in 1864"]
+def test_answers_are_kept(sample):
+    rows = list(load_mixture("translation_daily_en-zh[:1]+xquad_en[:1]", "test"))
+    assert list(rows[0]) == ["id", "instruction", "input", "output", "from"]
+    assert list(rows[1]) == ["id", "instruction", "input", "output", "answers", "from"]
+    assert rows[1]["answers"] == ["1864", "in 1864"]
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,12 @@ def test_a_missing_data_root_is_told(monkeypatch):
 
 
 def test_factors_repeat_and_draw(alpaca):
-    rows = load_mixture("alpaca_bb*2+alpaca_aa[:8]*0.25", "train").rows["instruction"][:]
+    rows = [row["instruction"] for row in load_mixture("alpaca_bb*2+alpaca_aa[:8]*0.25", "train")]
     assert rows[:8] == ["bb0", "bb1", "bb2", "bb3"] * 2
     assert len(rows) == 10 and set(rows[8:]) < {f"aa{i}" for i in range(8)}
-    assert load_mixture("alpaca_bb*2+alpaca_aa[:8]*0.25", "train").rows["instruction"][:] == rows
-    others = [load_mixture("alpaca_aa*0.5", "train", draw=Draw(seed)).rows["instruction"][:] for seed in range(5)]
+    assert [row["instruction"] for row in load_mixture("alpaca_bb*2+alpaca_aa[:8]*0.25", "train")] == rows
+    seeds = [load_mixture("alpaca_aa*0.5", "train", selection=Selection(seed)) for seed in range(5)]
+    others = [[row["instruction"] for row in mixture] for mixture in seeds]
     assert len(set(map(tuple, others))) > 1
     aliases(alpaca, some="alpaca_aa[:4]*2+alpaca_bb*0.5")
     assert len(instructions("some*2")) == 2 * len(instructions("some")) == 20
@@ -103,14 +104,14 @@ def test_factors_repeat_and_draw(alpaca):
 
 def test_sizes_of_the_whole_mixture(alpaca):
     draws = {
-        "rows": Draw(mix_rows=28),
-        "temperature": Draw(mix_temperature=1e9),
-        "both": Draw(mix_rows=6, mix_temperature=1e9),
+        "rows": Selection(mix_rows=28),
+        "temperature": Selection(mix_temperature=1e9),
+        "both": Selection(mix_rows=6, mix_temperature=1e9),
     }
     for name, sizes in {"rows": (20, 8), "temperature": (7, 7), "both": (3, 3)}.items():
-        mixture = load_mixture("alpaca_aa+alpaca_bb", "train", draw=draws[name])
+        mixture = load_mixture("alpaca_aa+alpaca_bb", "train", selection=draws[name])
         assert tuple(term["rows"] for term in mixture.terms) == sizes
-        assert len(mixture.rows) == sum(sizes)
+        assert len(mixture) == sum(sizes)
     for wrong in ({"mix_rows": 0}, {"mix_temperature": 0.0}, {"mix_temperature": -1.0}):
         with pytest.raises(XllmError, match=f"--{next(iter(wrong))}"):
-            Draw(**wrong)
+            Selection(**wrong)

@@ -103,8 +103,14 @@ def test_the_command_shows_the_worst_and_training_leaves_them_out(cli, write, ro
 
     words = ("train", llama, "alpaca_aa", "--output_dir", tmp_path / "out", "--drop_contaminated", "mieval_aa")
     assert cli(*words, "--max_steps", "1", "--global_batch_size", "4").code == 0
-    [term] = json.loads((tmp_path / "out" / "run.json").read_text())["mixture"]["terms"]
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    [term] = run["encoding"]["terms"]
     assert (term["rows"], term["left_out"]) == (2, {"contaminated": 1})
+    assert run["mixture"]["rows"] == 3 and run["mixture"]["drop_contaminated"] == "mieval_aa"
+    assert [test["from"] for test in run["mixture"]["tests"]] == ["mieval_aa"]
+    lines = cli("mixture", "alpaca_aa", "--drop_contaminated", "mieval_aa").out.splitlines()
+    assert lines[0].split() == ["term", "language", "left", "out", "rows", "share"]
+    assert lines[2].split() == ["alpaca_aa", "aa", "1", "2", "100.0", "%"]
     write("aa", ("Tell me.", "", ENGLISH))
     outcome = cli(*words[:4], tmp_path / "none", *words[5:], "--prepare_only")
     assert outcome.code == 2 and "no row of alpaca_aa is left: all are contaminated" in outcome.err

@@ -33,7 +33,7 @@ def test_spreads_its_rows_and_counts_all_lengths(cli, sample, llama, tmp_path):
         tmp_path / "page.html",
     )
     out = cli(*words, "-n", "4").out
-    assert len(re.findall(r"row \d+: \d+ tokens", out)) == 4 and "more are cut off" in out
+    assert len(re.findall(r"row \d+, [^ ]+: \d+ tokens", out)) == 4 and "more are cut off" in out
     counts = [int(n.replace(",", "")) for n in re.findall(r"–\s+\d+\s+([\d,]+)", out)]
     dropped = int(cli("mixture", *words[1:6]).out.splitlines()[-1].split()[8])
     assert sum(counts) == 180 - dropped

@@ -6,8 +6,8 @@ import pytest
 
 from xllm import HOME
 from xllm.languages import identify
-from xllm.mixture import filter_parallel, load_mixture
-from xllm.mixture.quality import count, flaws
+from xllm.mixture import Selection, load_mixture
+from xllm.mixture.quality import FLAWS, count, flaws
 
 FOLDER = HOME / "data" / "sample" / "translation" / "daily" / "en-zh"
 SAMPLE = zip(*((FOLDER / f"test.{language}").read_text().splitlines() for language in ("en", "zh")), strict=True)
@@ -46,11 +46,11 @@ def pairs(root):
 def test_finds_each_flaw_and_nothing_else(pairs):
     mixture = load_mixture("translation_x_en-zh", "train")
     found = flaws(mixture)
-    assert [found[row][1] for row in sorted(found)] == list(BAD) and min(found) == len(GOOD)
-    assert count(found, "translation_x_en-zh") == dict.fromkeys(BAD, 1)
-    clean = filter_parallel(mixture)
-    assert list(zip(clean.rows["input"], clean.rows["output"], strict=True)) == GOOD
-    assert clean.terms[0]["left_out"] == {"flawed as parallel text": 4} and clean.terms[0]["rows"] == len(GOOD)
+    assert found.tolist() == [0] * len(GOOD) + [1, 2, 3, 4] and tuple(BAD) == FLAWS
+    assert count(mixture, found) == [dict.fromkeys(BAD, 1)]
+    clean = load_mixture("translation_x_en-zh", "train", selection=Selection(filter_parallel=True)).kept
+    assert [(row["input"], row["output"]) for row in clean] == GOOD
+    assert clean.terms[0]["left_out"] == {"flawed": 4} and clean.terms[0]["rows"] == len(GOOD)
 
 
 def test_other_datasets_have_no_such_flaws(cli, pairs, root):
@@ -64,14 +64,14 @@ def test_other_datasets_have_no_such_flaws(cli, pairs, root):
 
 def test_the_sample_s_pairs_have_no_flaws(sample):
     for split in ("train", "validation", "test"):
-        assert flaws(load_mixture("translation_daily_en-zh", split)) == {}
+        assert not flaws(load_mixture("translation_daily_en-zh", split)).any()
 
 
 def test_training_leaves_them_out(cli, pairs, llama, tmp_path):
     outcome = cli(
         "train", llama, "translation_x_en-zh", "--filter_parallel", "--prepare_only", "--output_dir", tmp_path / "out"
     )
-    assert "translation_x_en-zh: 66 rows (left out: 4 flawed as parallel text)" in outcome.err
+    assert "translation_x_en-zh: 66 rows (left out: 4 flawed)" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def old(request, root):
 
 
 def test_a_script_of_the_reference_s_shape_loads_unchanged(old):
-    rows = load_mixture("old_xx", "train").rows
-    assert rows.column_names == ["id", "instruction", "input", "output", "from"]
+    rows = list(load_mixture("old_xx", "train"))
+    assert list(rows[0]) == ["id", "instruction", "input", "output", "from"]
     assert rows[1] == {"id": "1", "instruction": "Echo.", "input": "two", "output": "two", "from": "old_xx"}
 
 
@@ -68,13 +68,13 @@ def test_a_split_without_files_is_an_empty_mixture(old):
 
 
 def test_the_cache_follows_the_raw_file_and_the_script(old):
-    assert len(load_mixture("old_xx", "train").rows) == 2
+    assert len(load_mixture("old_xx", "train")) == 2
     stat = (old / "train.xx").stat()
     (old / "train.xx").write_text("one\nTWO\n")
     os.utime(old / "train.xx", ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same size, same time
-    assert load_mixture("old_xx", "train").rows["input"][:] == ["one", "TWO"]
+    assert [row["input"] for row in load_mixture("old_xx", "train")] == ["one", "TWO"]
     (old / "old.py").write_text((old / "old.py").read_text().replace("Echo.", "Say it."))
-    assert load_mixture("old_xx", "train").rows["instruction"][:] == ["Say it."] * 2
+    assert [row["instruction"] for row in load_mixture("old_xx", "train")] == ["Say it."] * 2
 
 
 def test_the_cache_follows_folders_and_modules_that_the_script_reads(old):
@@ -88,7 +88,7 @@ def test_the_cache_follows_folders_and_modules_that_the_script_reads(old):
     (old / "parts").mkdir()
     for content in ("a\n", "b\n"):
         (old / "parts" / "xx").write_text(content)
-        assert load_mixture("old_xx", "train").rows["input"][:] == [content.strip()]
+        assert [row["input"] for row in load_mixture("old_xx", "train")] == [content.strip()]
 
 
 def test_an_unchanged_dataset_is_prepared_once(old, capfd):
@@ -125,4 +125,4 @@ def test_a_script_in_the_data_root_wins_over_the_checkout_s(root):
     script = (HOME / "data" / "alpaca" / "alpaca.py").read_text().replace("**row}", "**row, 'output': 'ours'}")
     (folder / "alpaca.py").write_text(script)
     (folder / "alpaca_en.json").write_text(json.dumps([{"instruction": "hi", "input": "", "output": "there"}]))
-    assert load_mixture("alpaca_en", "train").rows[0]["output"] == "ours"
+    assert load_mixture("alpaca_en", "train")[0]["output"] == "ours"

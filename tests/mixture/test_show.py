@@ -18,10 +18,21 @@ def test_shows_rows_and_shares(cli, sample):
         ["translation_daily_en-zh", "zh", "80", "57.1", "%"],
         ["all", "140", "100.0", "%"],
     ]
-    assert (
-        "all" in cli("mixture", "alpaca_en", "--mix_rows", "1000").out
-        and "1,000" in cli("mixture", "alpaca_en", "--mix_rows", "1000").out
-    )
+    assert "1,000" in cli("mixture", "alpaca_en", "--mix_rows", "1000").out.splitlines()[-1]
+
+
+def test_sums_up_by_language(cli, sample, tmp_path):
+    report = tmp_path / "report.json"
+    lines = cli(
+        "mixture", "alpaca_en[:60]+translation_daily_en-zh[:9]+alpaca_zh[:11]", "--json", report
+    ).out.splitlines()
+    assert [line.split() for line in lines[5:]] == [
+        ["all", "en", "60", "75.0", "%"],
+        ["all", "zh", "20", "25.0", "%"],
+        ["all", "80", "100.0", "%"],
+    ]
+    languages = json.loads(report.read_text())["languages"]
+    assert languages == [{"language": "en", "rows": 60}, {"language": "zh", "rows": 20}]
 
 
 def test_counts_the_tokens_that_are_trained_on(cli, sample, llama):

@@ -106,7 +106,7 @@ def test_rows_that_are_cut_or_dropped_are_told(tune, root):
     rows.append({"instruction": "a b " * 500, "input": "", "output": "lost"})
     (root / "alpaca" / "alpaca_aa.json").write_text(json.dumps(rows))
     outcome, folder = tune("alpaca_aa", "--max_steps", "1", "--global_batch_size", "4", "--model_max_length", "128")
-    assert "1 rows lose their end, 1 rows have no response left and are dropped" in outcome.err
+    assert "1 lose their end, 1 have no response left and are dropped" in outcome.err
     assert json.loads((folder / "run.json").read_text())["encoding"]["terms"][0]["dropped"] == 1
     assert (
         "--max_lost allows 2%" in tune("alpaca_aa", "--max_lost", "2%", "--model_max_length", "128", folder="x")[0].err

@@ -63,20 +63,20 @@ def main(argv: list[str]) -> None:
         decoding=vars(decoding),
         seed=args.seed,
     )
-    write_jsonl(output, ({**row, "prediction": text} for row, text in zip(mixture.rows, predictions, strict=True)))
+    write_jsonl(output, ({**row, "prediction": text} for row, text in zip(mixture, predictions, strict=True)))
     print(output)
 
 
 def prepare(mixture: Mixture, template: str, source: str) -> list[list[int]]:
     """Prompts as token ids. Raises XllmError, before any weights are loaded, where one is longer than the window."""
     tokenizer, window = models.load_tokenizer(source), models.window(models.load_config(source))
-    pairs = list(zip(mixture.rows["instruction"], mixture.rows["input"], strict=True))
+    pairs = [(row["instruction"], row["input"]) for row in mixture]
     prompts = encode_prompts(pairs, template, tokenizer)
     for row, prompt in enumerate(prompts):
         try:
             budget(len(prompt), 1, window)
         except XllmError as error:
-            raise XllmError(f"row {row} of {mixture.text} (id {mixture.rows[row]['id']}): {error}") from None
+            raise XllmError(f"row {row} of {mixture.text} (id {mixture[row]['id']}): {error}") from None
     return prompts
 
 

@@ -18,14 +18,14 @@ class Pick:
     """Rows of one dataset, by number, in the order in which they are taken."""
 
     name: str
-    rows: np.ndarray  # int64
+    rows: np.ndarray | range  # int64; a range, which takes no memory, where they are consecutive
 
 
 def take(term: Term, picks: list[Pick], seed: int) -> list[Pick]:
     """What is left of `picks` after a term's slice and factor."""
     total = sum(len(pick.rows) for pick in picks)
     sliced = term.rows(total)
-    picks = _at(picks, np.arange(sliced.start, sliced.stop))
+    picks = _between(picks, sliced.start, sliced.stop)
     whole, share = term.times(len(sliced))
     return picks * whole + (_at(picks, sample(len(sliced), share, seed, term.name)) if share else [])
 
@@ -48,7 +48,9 @@ def resize(picks: list[Pick], rows: int | None, temperature: float, seed: int) -
 
 def sample(count: int, size: int, seed: int, name: str) -> np.ndarray:
     """`size` of the numbers below `count`, in ascending order, none of them twice."""
-    return np.sort(np.argsort(ranks(count, seed, name), kind="stable")[:size])
+    if size == count:
+        return np.arange(count)
+    return np.sort(np.argpartition(ranks(count, seed, name), size)[:size])  # no two ranks are the same
 
 
 def ranks(count: int, seed: int, name: str) -> np.ndarray:
@@ -60,13 +62,24 @@ def ranks(count: int, seed: int, name: str) -> np.ndarray:
     return state ^ (state >> np.uint64(31))
 
 
+def _between(picks: list[Pick], first: int, stop: int) -> list[Pick]:
+    """The rows from position `first` up to `stop` of the picks laid end to end."""
+    found, start = [], 0
+    for pick in picks:
+        rows = pick.rows[max(0, first - start) : max(0, stop - start)]
+        if len(rows):
+            found.append(Pick(pick.name, rows))
+        start += len(pick.rows)
+    return found
+
+
 def _at(picks: list[Pick], positions: np.ndarray) -> list[Pick]:
     """The rows at ascending positions of the picks laid end to end."""
     found, start = [], 0
     for pick in picks:
         low, high = np.searchsorted(positions, [start, start + len(pick.rows)])
         if high > low:
-            found.append(Pick(pick.name, pick.rows[positions[low:high] - start]))
+            found.append(Pick(pick.name, np.asarray(pick.rows)[positions[low:high] - start]))
         start += len(pick.rows)
     return found
 

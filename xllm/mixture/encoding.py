@@ -1,17 +1,27 @@
 """From records to token ids: prompt and response tokenized as one text, and how many of the tokens are prompt."""
 
-import hashlib
+import json
+import multiprocessing
+import os
 import re
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import datasets
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
+from datasets.arrow_writer import ArrowWriter
+from tqdm import tqdm
 
-from xllm import prompts
 from xllm.errors import XllmError
+from xllm.mixture import cache
 from xllm.mixture.mix import Mixture
 from xllm.prompts import TEMPLATES
 
@@ -19,65 +29,147 @@ if TYPE_CHECKING:  # mixing does without transformers until there is something t
     from transformers import PreTrainedTokenizerFast
 
 INTEGER = datasets.Value("int32")
-FEATURES = datasets.Features({"input_ids": datasets.List(INTEGER), "prompt_length": INTEGER, "lost": INTEGER})
+FEATURES = datasets.Features(
+    {
+        "input_ids": datasets.List(INTEGER),
+        "prompt_length": INTEGER,
+        "lost": INTEGER,
+        "row": datasets.Value("string"),
+    }
+)
+COUNTED = ("rows", "target_tokens", "cut", "dropped", "lost_target_tokens")
+BATCH = 1000  # rows tokenized at a time
+Work = tuple[list[tuple[str, datasets.Dataset]], "PreTrainedTokenizerFast", str, int]  # what every batch needs
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A mixture as token ids.
+    """A mixture as token ids, in a file that is read as it is needed.
 
     `rows` has `input_ids` (prompt, response, eos; cut at the length limit), `prompt_length` (the leading tokens that
-    aren't trained on) and `lost` (the target tokens that were cut off); rows without any target left are dropped.
-    `terms` says of each dataset: `from`, `language`, `rows`, `target_tokens` (with those that are lost), `cut` (rows
-    that lost a part of their target), `dropped` (rows that lost all of it), `lost_target_tokens`.
+    aren't trained on), `lost` (the target tokens that were cut off) and `row` (dataset/id, to name it by); rows without
+    any target left are dropped.
+    `terms` says of each dataset: `from`, `language`, `rows`, `left_out` (rows, by reason, where the mixture filters
+    any), `target_tokens` (with those that are lost), `cut` (rows that lost a part of their target), `dropped` (rows
+    that lost all of it), `lost_target_tokens`.
     """
 
     rows: datasets.Dataset
     terms: list[dict]
 
-    def lost(self) -> str:
-        """What the length limit took away, a line for each dataset that lost anything."""
-        return "\n".join(
-            f"{term['from']}: {term['cut']} rows lose their end, {term['dropped']} rows have no response left and are "
-            f"dropped: {term['lost_target_tokens']} of {term['target_tokens']} target tokens"
-            for term in self.terms
-            if term["lost_target_tokens"]
-        )
+    def __str__(self) -> str:
+        """A line for each dataset, and what the length limit took away of it, if anything."""
+        lines = []
+        for term in self.terms:
+            out = ", ".join(f"{count} {reason}" for reason, count in term.get("left_out", {}).items())
+            lines.append(f"{term['from']}: {term['rows']} rows" + (f" (left out: {out})" if out else ""))
+            if term["lost_target_tokens"]:
+                lines[-1] += (
+                    f"; too long: {term['cut']} lose their end, {term['dropped']} have no response left and are "
+                    f"dropped: {term['lost_target_tokens']} of {term['target_tokens']} target tokens"
+                )
+        return "\n".join(lines)
 
 
-def encode(mixture: Mixture, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int) -> Encoded:
-    """Encode a mixture for training; `template` is a key of TEMPLATES, `max_length` counts tokens."""
-    rows = mixture.rows
-    encoded = rows.map(
-        encode_batch,
-        batched=True,
-        remove_columns=rows.column_names,
-        features=FEATURES,
-        fn_kwargs={"tokenizer": tokenizer, "template": template, "max_length": max_length},
-        desc="tokenizing",
-        new_fingerprint=_fingerprint(rows, tokenizer, template, max_length),
-    ).with_format("numpy")
-    # whole columns at a time, from Arrow: `datasets` would hand over row by row
-    prompt_lengths, lost = (encoded.data[column].to_numpy() for column in ("prompt_length", "lost"))
-    lengths = pc.list_value_length(encoded.data["input_ids"]).to_numpy()
-    dropped = prompt_lengths >= max_length
-    targets = np.where(dropped, 0, lengths - prompt_lengths) + lost
-    names = rows.select_columns("from").with_format("arrow")[:]["from"]
-    terms = []
-    for term in mixture.terms:
-        own = pc.equal(names, term["from"]).to_numpy()
-        terms.append(
-            {
-                "from": term["from"],
-                "language": term["language"],
-                "rows": int(own.sum()),
-                "target_tokens": int(targets[own].sum()),
-                "cut": int((own & (lost > 0) & ~dropped).sum()),
-                "dropped": int((own & dropped).sum()),
-                "lost_target_tokens": int(lost[own].sum()),
-            }
-        )
-    return Encoded(encoded.select(np.flatnonzero(~dropped)), terms)
+def encode(
+    mixture: Mixture, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int, num_proc: int = 1
+) -> Encoded:
+    """Encode a mixture for training, once: what it comes to is kept in the cache.
+
+    `template` is a key of TEMPLATES, `max_length` counts tokens, `num_proc` processes share the work; what they make
+    doesn't depend on their number.
+    """
+    if num_proc < 1:
+        raise XllmError(f"--num_proc {num_proc}: it must be 1 or more")
+    key = cache.key(mixture.facts(), tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, template, max_length)
+    folder = cache.folder(
+        f"tokens/{key}", lambda place: _write(place, mixture.kept, (tokenizer, template, max_length), num_proc)
+    )
+    terms = json.loads((folder / "terms.json").read_text())
+    return Encoded(datasets.Dataset.from_file(str(folder / "tokens.arrow")).with_format("numpy"), terms)
+
+
+def _write(place: Path, mixture: Mixture, settings: tuple["PreTrainedTokenizerFast", str, int], num_proc: int) -> None:
+    counts: dict[str, Counter] = {term["from"]: Counter() for term in mixture.terms}
+    with (
+        ArrowWriter(features=FEATURES, path=str(place / "tokens.arrow")) as writer,
+        tqdm(total=len(mixture), desc="tokenizing", unit="row", file=sys.stderr) as progress,
+        _encoders((mixture.parts, *settings), num_proc) as encoded,
+    ):
+        for name, count, table in encoded:
+            if len(table):
+                writer.write_table(table)
+            counts[name].update(count)
+            progress.update(count["rows"])
+    terms = [
+        {key: term[key] for key in ("from", "language", "left_out") if key in term}
+        | {key: counts[term["from"]][key] for key in COUNTED}
+        for term in mixture.terms
+    ]
+    (place / "terms.json").write_text(json.dumps(terms))
+
+
+@contextmanager
+def _encoders(work: Work, num_proc: int) -> Iterator[Iterable[tuple[str, dict, pa.Table]]]:
+    """`_encode` over all batches of a mixture, in their order."""
+    batches = [(part, start) for part, (_, rows) in enumerate(work[0]) for start in range(0, len(rows), BATCH)]
+    if num_proc == 1:
+        yield (_encode(work, *batch) for batch in batches)
+        return
+    threads = max(1, (os.cpu_count() or 1) // num_proc)
+    # not forked: threads of the tokenizer may be at work in this process
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_proc, context, _begin, (work, threads)) as pool:
+        yield _in_order(pool, batches, ahead=2 * num_proc)
+
+
+def _in_order(pool: ProcessPoolExecutor, batches: list[tuple[int, int]], ahead: int) -> Iterator:
+    """What the pool makes of the batches; it is never more than `ahead` of its reader, so that memory is bounded."""
+    pending = deque()
+    try:
+        for batch in batches:
+            pending.append(pool.submit(_encode_here, *batch))
+            if len(pending) == ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool:
+        raise XllmError("a process that tokenizes was killed (is memory short?); take fewer by --num_proc") from None
+
+
+def _begin(work: Work, threads: int) -> None:
+    """Give a process of the pool, once, what each of its batches needs."""
+    global _work
+    _work = work
+    os.environ["RAYON_NUM_THREADS"] = str(threads)  # of the tokenizer
+
+
+def _encode_here(part: int, start: int) -> tuple[str, dict[str, int], pa.Table]:
+    return _encode(_work, part, start)
+
+
+def _encode(work: Work, part: int, start: int) -> tuple[str, dict[str, int], pa.Table]:
+    """One batch: its dataset, the sums of COUNTED, and its rows as FEATURES."""
+    parts, tokenizer, template, max_length = work
+    name, rows = parts[part]
+    stop = min(start + BATCH, len(rows))
+    batch = rows[start:stop]
+    ids, first, lengths = encode_batch(batch, tokenizer, template, max_length)
+    dropped = first >= max_length
+    lost = np.maximum(0, lengths - np.maximum(max_length, first))
+    counts = {
+        "rows": len(ids),
+        "target_tokens": int((lengths - first).sum()),
+        "cut": int(((lost > 0) & ~dropped).sum()),
+        "dropped": int(dropped.sum()),
+        "lost_target_tokens": int(lost.sum()),
+    }
+    kept = np.flatnonzero(~dropped)
+    ends = np.cumsum([0, *(len(ids[row]) for row in kept)], dtype=np.int32)
+    flat = np.concatenate([ids[row] for row in kept]) if len(kept) else np.zeros(0, np.int32)
+    named = [f"{name}/{batch['id'][row]}" for row in kept]
+    columns = pa.ListArray.from_arrays(ends, flat), first[kept], lost[kept], named
+    return name, counts, pa.table(dict(zip(FEATURES, columns, strict=True)), FEATURES.arrow_schema)
 
 
 def check_lost(encoded: Encoded, most: str) -> None:
@@ -94,18 +186,11 @@ def check_lost(encoded: Encoded, most: str) -> None:
             )
 
 
-def _fingerprint(rows: datasets.Dataset, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int) -> str:
-    """What determines the token ids, this file's code included: `datasets` takes a function of a module for unchanged
-    as long as its name is."""
-    code = [Path(path).read_bytes() for path in (__file__, prompts.__file__)]
-    settings = tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, template, max_length
-    return hashlib.sha256(repr((rows._fingerprint, settings, code)).encode()).hexdigest()[:32]
-
-
 def encode_batch(
     batch: dict[str, list], tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int
-) -> dict[str, list]:
-    """The columns of FEATURES for columns of records.
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """For columns of records: each row's token ids (int32, `max_length` at most), its prompt's length, and how many
+    tokens it had before it was cut.
 
     A token is trained on if it begins at or after the first character of the response, and so is eos. That is the
     reference's mask: a token that straddles the boundary counts as prompt there too. A long row loses its end, eos
@@ -116,16 +201,15 @@ def encode_batch(
     backend = tokenizer.backend_tokenizer  # what `tokenizer` calls, without the columns that nobody reads here
     backend.no_padding()
     backend.no_truncation()
-    columns: dict[str, list] = {"input_ids": [], "prompt_length": [], "lost": []}
-    for prompt, text, encoding in zip(asked, texts, backend.encode_batch(texts), strict=True):
+    rows, first, lengths = [], np.empty(len(texts), np.int32), np.empty(len(texts), np.int32)
+    for row, encoding in enumerate(backend.encode_batch(texts)):
         ids = encoding.ids
         if not ids or ids[-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
             ids.append(tokenizer.eos_token_id)
-        first = _first_token(encoding, len(prompt), len(text), len(ids) - 1)
-        columns["input_ids"].append(ids[:max_length])
-        columns["prompt_length"].append(first)
-        columns["lost"].append(max(0, len(ids) - max(max_length, first)))
-    return columns
+        rows.append(np.array(ids[:max_length], np.int32))
+        first[row] = _first_token(encoding, len(asked[row]), len(texts[row]), len(ids) - 1)
+        lengths[row] = len(ids)
+    return rows, first, lengths
 
 
 def _first_token(encoding, start: int, end: int, eos: int) -> int:

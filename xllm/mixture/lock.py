@@ -26,8 +26,8 @@ def check_lock(mixture: Mixture, path: str) -> None:
 
 def _flat(facts: dict) -> dict[str, object]:
     """Every fact under a name that a person can look up."""
-    flat = {name: value for name, value in facts.items() if name != "terms"}
-    for term in facts["terms"]:
+    flat = {name: value for name, value in facts.items() if name not in ("terms", "tests")}
+    for term in [*facts["terms"], *facts.get("tests", [])]:
         flat |= {f"{name} of {term['from']}": value for name, value in term.items() if name != "sha256"}
         flat |= {f"sha256 of {path}": digest[:12] for path, digest in term["sha256"].items()}
     return flat

@@ -1,7 +1,9 @@
 """From a mixture's text to its records: aliases resolved, scripts run, rows drawn, everything concatenated."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import datasets
@@ -9,6 +11,7 @@ import numpy as np
 
 from xllm import HOME
 from xllm.errors import XllmError, unknown
+from xllm.mixture import overlap, quality
 from xllm.mixture.draw import Pick, resize, take
 from xllm.mixture.grammar import Term, parse
 from xllm.mixture.scripts import Source, data_root, load, scripts
@@ -16,12 +19,14 @@ from xllm.records import read_json
 
 
 @dataclass(frozen=True)
-class Draw:
+class Selection:
     """What, besides its text, decides which rows a mixture has."""
 
     seed: int = 42
     mix_rows: int | None = None  # rows in all; None: as many as the terms have
     mix_temperature: float = 1.0  # T: each dataset gets a share of nᵢ^(1/T)
+    filter_parallel: bool = False  # leave out flawed pairs of parallel text
+    drop_contaminated: str | None = None  # leave out rows that overlap with these test sets, separated by commas
 
     def __post_init__(self) -> None:
         if self.mix_rows is not None and self.mix_rows < 1:
@@ -34,32 +39,62 @@ class Draw:
 class Mixture:
     """The records of a mixture, and where they came from.
 
-    `rows` has the record's columns, `answers` where a dataset has several gold answers, and `from`. `terms` says of
+    `parts` are the rows that were drawn, in order, each with the name of its dataset: the record's columns, and
+    `answers` where the dataset has several gold answers. They stay in files, whatever their number. `terms` says of
     each dataset that took part: `from`, `rows`, `task`, `language` (of the outputs), `source_language` (of parallel
-    text) and `sha256` of every file.
+    text) and `sha256` of every file. `tests` are the test sets with which no row may overlap.
     """
 
     text: str
     split: str
-    draw: Draw
-    rows: datasets.Dataset
+    selection: Selection
+    parts: list[tuple[str, datasets.Dataset]]
     terms: list[dict]
+    tests: list["Mixture"]
+
+    def __len__(self) -> int:
+        return sum(len(rows) for _, rows in self.parts)
+
+    def __iter__(self) -> Iterator[dict]:
+        """Every record, with `from`."""
+        for name, rows in self.parts:
+            for row in rows:
+                yield {**row, "from": name}
+
+    def __getitem__(self, number: int) -> dict:
+        """One record, with `from`."""
+        for name, rows in self.parts:
+            if number < len(rows):
+                return {**rows[number], "from": name}
+            number -= len(rows)
+        raise IndexError(number)
 
     def __str__(self) -> str:
-        lines = []
-        for term in self.terms:
-            out = ", ".join(f"{count} {reason}" for reason, count in term.get("left_out", {}).items() if count)
-            lines.append(f"{term['from']}: {term['rows']} rows" + (f" (left out: {out})" if out else ""))
-        return "\n".join(lines)
+        return "\n".join(f"{term['from']}: {term['rows']} rows" for term in self.terms)
 
-    def without(self, rows: set[int], reason: str) -> "Mixture":
-        """The mixture without some of its rows, given by number; each of `terms` counts its own in `left_out`.
+    @cached_property
+    def kept(self) -> "Mixture":
+        """The mixture without what its selection leaves out; each of `terms` counts that in `left_out`."""
+        kept = self
+        if self.selection.filter_parallel:
+            kept = kept._without(quality.flaws(kept) > 0, "flawed")
+        if self.tests:
+            hits = overlap.contamination(kept, overlap.HeldOut(self.tests))
+            out = np.zeros(len(kept), bool)
+            out[[hit["row"] for hit in hits]] = True
+            kept = kept._without(out, "contaminated")
+        return kept
 
-        Raises XllmError where no row is left.
-        """
-        names = self.rows["from"]
-        counts = Counter(names[row] for row in rows)
-        if len(rows) == len(self.rows):
+    def _without(self, out: np.ndarray, reason: str) -> "Mixture":
+        """The mixture without the rows for which `out`, one boolean a row, is true."""
+        parts, counts, start = [], Counter(), 0
+        for name, rows in self.parts:
+            own = out[start : start + len(rows)]
+            start += len(rows)
+            counts[name] += int(own.sum())
+            if not own.all():
+                parts.append((name, rows.select(np.flatnonzero(~own)) if own.any() else rows))
+        if not parts:
             raise XllmError(f"no row of {self.text} is left: all are {reason}")
         terms = [
             {
@@ -69,23 +104,29 @@ class Mixture:
             }
             for term in self.terms
         ]
-        kept = self.rows.select([row for row in range(len(self.rows)) if row not in rows])
-        return replace(self, rows=kept, terms=terms)
+        return replace(self, parts=parts, terms=terms)
 
     def facts(self) -> dict:
-        """What determines the mixture, for run.json and for a lockfile."""
-        return {"text": self.text, "split": self.split, **vars(self.draw), "rows": len(self.rows), "terms": self.terms}
+        """What determines the mixture, for run.json and for a lockfile. Its rows are those before any is left out."""
+        return {
+            "text": self.text,
+            "split": self.split,
+            **vars(self.selection),
+            "rows": len(self),
+            "terms": self.terms,
+            "tests": [term for test in self.tests for term in test.terms],
+        }
 
 
-def load_mixture(text: str, split: str, data_dir: str | None = None, draw: Draw | None = None) -> Mixture:
+def load_mixture(text: str, split: str, data_dir: str | None = None, selection: Selection | None = None) -> Mixture:
     """Load a mixture such as "alpaca_en+alpaca_zh[:1000]*2". Raises XllmError for any mistake in it or its files."""
-    root, draw = data_root(data_dir), draw or Draw()
+    root, selection = data_root(data_dir), selection or Selection()
     known, aliases = scripts(root), load_aliases(root)
     plan = [resolve(term, known, aliases) for term in parse(text)]  # every name is checked before a file is opened
     sources: dict[str, Source] = {}
-    picks = [pick for part in plan for pick in _pick(part, split, root, sources, draw.seed)]
-    if draw.mix_rows is not None or draw.mix_temperature != 1:
-        picks = resize(picks, draw.mix_rows, draw.mix_temperature, draw.seed)
+    picks = [pick for part in plan for pick in _pick(part, split, root, sources, selection.seed)]
+    if selection.mix_rows is not None or selection.mix_temperature != 1:
+        picks = resize(picks, selection.mix_rows, selection.mix_temperature, selection.seed)
     counts = Counter()
     for pick in picks:
         counts[pick.name] += len(pick.rows)
@@ -101,7 +142,13 @@ def load_mixture(text: str, split: str, data_dir: str | None = None, draw: Draw 
         for name, source in sources.items()
         if counts[name]
     ]
-    return Mixture(text, split, draw, _concatenate([_rows(pick, sources) for pick in picks]), terms)
+    parts = [(pick.name, _rows(pick, sources)) for pick in picks]
+    return Mixture(text, split, selection, parts, terms, load_tests(selection.drop_contaminated, data_dir))
+
+
+def load_tests(names: str | None, data_dir: str | None) -> list[Mixture]:
+    """The test sets with these names, which commas separate."""
+    return [load_mixture(name, "test", data_dir) for name in names.split(",")] if names else []
 
 
 @dataclass(frozen=True)
@@ -153,7 +200,7 @@ def _pick(part: Part, split: str, root: Path, sources: dict[str, Source], seed: 
         name = part.term.name
         if name not in sources:
             sources[name] = load(part.dataset, part.config, split, root)
-        picks = [Pick(name, np.arange(len(sources[name].rows)))]
+        picks = [Pick(name, range(len(sources[name].rows)))]
     count = sum(len(pick.rows) for pick in picks)
     picks = take(part.term, picks, seed)
     if not picks:
@@ -163,17 +210,4 @@ def _pick(part: Part, split: str, root: Path, sources: dict[str, Source], seed: 
 
 def _rows(pick: Pick, sources: dict[str, Source]) -> datasets.Dataset:
     rows = sources[pick.name].rows
-    rows = rows.add_column("from", [pick.name] * len(rows))
-    return rows if np.array_equal(pick.rows, np.arange(len(rows))) else rows.select(pick.rows)
-
-
-def _concatenate(parts: list[datasets.Dataset]) -> datasets.Dataset:
-    if any("answers" in rows.column_names for rows in parts):
-        parts = [rows if "answers" in rows.column_names else _with_answers(rows) for rows in parts]
-    return datasets.concatenate_datasets(parts)
-
-
-def _with_answers(rows: datasets.Dataset) -> datasets.Dataset:
-    answers = datasets.Features({"answers": datasets.List(datasets.Value("string"))})
-    column = datasets.Dataset.from_dict({"answers": [[output] for output in rows["output"]]}, features=answers)
-    return datasets.concatenate_datasets([rows.remove_columns("from"), column, rows.select_columns("from")], axis=1)
+    return rows if isinstance(pick.rows, range) and len(pick.rows) == len(rows) else rows.select(pick.rows)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
@@ -46,9 +47,10 @@ def preview(text, *, model, n="3", split="train", template="alpaca", model_max_l
 
 def show_row(console: Console, row: int, encoded: Encoded, tokenizer) -> None:
     """Text and tokens of one row, prompt and response apart."""
-    ids, length = encoded.rows[row]["input_ids"].tolist(), int(encoded.rows[row]["prompt_length"])
-    lost = int(encoded.rows[row]["lost"])
-    console.rule(f"row {row}: {len(ids)} tokens" + (f", {lost} more are cut off" if lost else ""), characters="─")
+    shown = encoded.rows[row]
+    ids, length, lost = shown["input_ids"].tolist(), int(shown["prompt_length"]), int(shown["lost"])
+    cut = f", {lost} more are cut off" if lost else ""
+    console.rule(f"row {row}, {shown['row']}: {len(ids)} tokens{cut}", characters="─")
     for title, part, style in (("masked", ids[:length], MASKED), ("trained", ids[length:], TRAINED)):
         console.print(Text(f"{title}, {len(part)} tokens", style="bold underline"))
         console.print(Text(tokenizer.decode(part, clean_up_tokenization_spaces=False), style=style))
@@ -58,7 +60,7 @@ def show_row(console: Console, row: int, encoded: Encoded, tokenizer) -> None:
 
 def show_lengths(console: Console, encoded: Encoded, limit: int) -> None:
     """A histogram of the rows' lengths in tokens."""
-    lengths = np.asarray([len(ids) for ids in encoded.rows["input_ids"]])
+    lengths = pc.list_value_length(encoded.rows.data["input_ids"]).to_numpy()
     counts, edges = np.histogram(lengths, BINS, (0, limit))
     console.rule("tokens a row", characters="─")
     for count, low, high in zip(counts, edges, edges[1:], strict=False):

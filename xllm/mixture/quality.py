@@ -1,58 +1,70 @@
 """Flaws of parallel text that can be told without knowing both languages."""
 
-import statistics
-from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from xllm import languages
-from xllm.mixture.mix import Mixture
 from xllm.mixture.overlap import units
+
+if TYPE_CHECKING:
+    import datasets
+
+    from xllm.mixture.mix import Mixture
 
 LONGEST_RATIO = 3.0  # how far a pair's ratio of lengths may be from the median of its dataset, either way
 LONG_ENOUGH = 30  # bytes of UTF-8: of shorter texts neither length nor language says much
 SURE = 0.8  # the probability from which an identified language counts
 FLAWS = ("copies", "odd_lengths", "wrong_source_language", "wrong_target_language")
+COPY, ODD_LENGTH, WRONG_SOURCE, WRONG_TARGET = range(1, 1 + len(FLAWS))
 
 
-def flaws(mixture: Mixture) -> dict[int, tuple[str, str]]:
-    """Row number → (dataset, its first flaw of FLAWS), for the rows of datasets of parallel text."""
-    found = {}
-    names = list(mixture.rows["from"])
-    for term in mixture.terms:
-        if term["task"] != "translation":
-            continue
-        own = [row for row, name in enumerate(names) if name == term["from"]]
-        rows = mixture.rows.select(own)
-        pairs = list(zip(rows["input"], rows["output"], strict=True))
-        long = [pair for pair in pairs if all(map(_long, pair))]
-        middle = statistics.median(_ratio(*pair) for pair in long or pairs)
-        for row, pair in zip(own, pairs, strict=True):
-            flaw = _flaw(*pair, middle, term["source_language"], term["language"])
-            if flaw:
-                found[row] = (term["from"], flaw)
+def flaws(mixture: "Mixture") -> np.ndarray:
+    """For each row 0, or n where the n-th of FLAWS is the first that it has; only parallel text has any."""
+    terms = {term["from"]: term for term in mixture.terms}
+    middles = {name: _middle(mixture, name) for name, term in terms.items() if term["task"] == "translation"}
+    found, start = np.zeros(len(mixture), np.uint8), 0
+    for name, rows in mixture.parts:
+        if name in middles:
+            languages_of = terms[name]["source_language"], terms[name]["language"]
+            for row, pair in enumerate(_pairs(rows), start):
+                found[row] = _flaw(*pair, middles[name], *languages_of)
+        start += len(rows)
     return found
 
 
-def count(found: dict[int, tuple[str, str]], name: str) -> dict[str, int]:
-    """How many rows of a dataset have each flaw."""
-    counts = Counter(flaw for dataset, flaw in found.values() if dataset == name)
-    return {flaw: counts[flaw] for flaw in FLAWS}
+def count(mixture: "Mixture", found: np.ndarray) -> list[dict[str, int]]:
+    """How many rows of each dataset have each flaw."""
+    counts, start = {term["from"]: np.zeros(1 + len(FLAWS), int) for term in mixture.terms}, 0
+    for name, rows in mixture.parts:
+        counts[name] += np.bincount(found[start : start + len(rows)], minlength=1 + len(FLAWS))
+        start += len(rows)
+    return [dict(zip(FLAWS, map(int, counts[term["from"]][1:]), strict=True)) for term in mixture.terms]
 
 
-def filter_parallel(mixture: Mixture) -> Mixture:
-    """The mixture without the flawed pairs of its parallel text."""
-    return mixture.without(set(flaws(mixture)), "flawed as parallel text")
+def _pairs(rows: "datasets.Dataset") -> Iterator[tuple[str, str]]:
+    for batch in rows.select_columns(["input", "output"]).iter(1000):
+        yield from zip(batch["input"], batch["output"], strict=True)
 
 
-def _flaw(source: str, target: str, middle: float, source_language: str | None, language: str | None) -> str | None:
+def _middle(mixture: "Mixture", name: str) -> float:
+    """The median ratio of lengths of a dataset's pairs, of the long ones where it has any."""
+    pairs = (pair for dataset, rows in mixture.parts if dataset == name for pair in _pairs(rows))
+    ratios = np.fromiter(((_ratio(*pair), all(map(_long, pair))) for pair in pairs), np.dtype("f8, ?"))
+    return float(np.median(ratios["f0"][ratios["f1"]] if ratios["f1"].any() else ratios["f0"]))
+
+
+def _flaw(source: str, target: str, middle: float, source_language: str | None, language: str | None) -> int:
     if units(source) == units(target) and any(map(str.isalpha, source)):
-        return "copies"
+        return COPY
     sides = _long(source) + _long(target)
     slack = LONGEST_RATIO**2 if sides == 1 else LONGEST_RATIO  # of a short text only the grossest differences count
     if sides and not middle / slack <= _ratio(source, target) <= middle * slack:
-        return "odd_lengths"
+        return ODD_LENGTH
     if _other(source, source_language):
-        return "wrong_source_language"
-    return "wrong_target_language" if _other(target, language) else None
+        return WRONG_SOURCE
+    return WRONG_TARGET if _other(target, language) else 0
 
 
 def _ratio(source: str, target: str) -> float:

@@ -4,7 +4,6 @@
 prepares goes into the cache of `datasets`, under a key made of the script and the raw files it reads.
 """
 
-import hashlib
 import importlib.util
 import inspect
 import os
@@ -15,9 +14,10 @@ from pathlib import Path
 
 import datasets
 
-from xllm import HOME, languages, prompts, records, squad
+from xllm import HOME
 from xllm.errors import XllmError, unknown
-from xllm.records import COLUMNS, sha256
+from xllm.mixture import cache
+from xllm.records import COLUMNS
 
 TEXT = datasets.Value("string")
 
@@ -57,8 +57,8 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
         homepage = probe.info.homepage
         generator = _choose(probe, split)
         code = sorted(script.parent.glob("*.py"))  # the script, and modules that it may import
-        hashes = {f"{name}/{path.name}": sha256(path) for path in code}
-        hashes |= {_below(root, path): sha256(path) for path in _raw_files(generator, root / name)}
+        hashes = {f"{name}/{path.name}": cache.sha256(path) for path in code}
+        hashes |= {_below(root, path): cache.sha256(path) for path in _raw_files(generator, root / name)}
         rows = _records(_prepare(builder, generator, config, root / name, hashes), script)
     except Exception as error:  # a script is anybody's code: whatever it raises is told in one line
         raise _explain(error, f"{name}_{config}", script, homepage) from error
@@ -130,11 +130,8 @@ def _prepare(
 ) -> datasets.Dataset:
     """The rows of one split, from the cache where nothing that determines them has changed."""
     split = str(generator.name)
-    # what scripts draw on
-    tables = [Path(module.__file__).read_bytes() for module in (languages, prompts, records, squad)]
-    key = hashlib.sha256(repr((split, sorted(hashes.items()), tables)).encode()).hexdigest()
     builder._split_generators = lambda self, downloads: [generator]  # the other splits may have no files
-    prepared = _build(builder, config, folder, key)
+    prepared = _build(builder, config, folder, cache.key(split, sorted(hashes.items())))
     prepared.download_and_prepare(verification_mode="no_checks")
     if not prepared.info.splits[split].num_examples:  # which `as_dataset` refuses
         return datasets.Dataset.from_dict({column: [] for column in prepared.info.features}, prepared.info.features)

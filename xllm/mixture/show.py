@@ -11,7 +11,7 @@ from xllm.errors import XllmError
 from xllm.mixture import overlap, quality
 from xllm.mixture.encoding import encode
 from xllm.mixture.lock import write_lock
-from xllm.mixture.mix import Draw, Mixture, load_mixture
+from xllm.mixture.mix import Mixture, Selection, load_mixture, load_tests
 from xllm.prompts import check_template
 from xllm.records import write_json
 
@@ -34,6 +34,9 @@ def mixture(
     seed="42",
     mix_rows=None,
     mix_temperature="1.0",
+    filter_parallel=False,
+    drop_contaminated=None,
+    num_proc="1",
 ):
     """Show the datasets of the mixture TEXT: rows and share of each.
 
@@ -42,35 +45,42 @@ def mixture(
     (test sets, separated by commas) lists the rows that overlap with them, worst first. --lock FILE writes down the
     resolution, with the sha256 of each script and raw file, for `train --lock FILE`; --json FILE writes the table.
     --mix_rows N sets the number of rows in all, --mix_temperature T gives each dataset a share of n^(1/T); --seed is
-    what a draw depends on. No weights are loaded.
+    what a draw depends on. --filter_parallel and --drop_contaminated SETS leave rows out, as they do in training; the
+    other reports are of what remains. With --num_proc N that many processes tokenize. No weights are loaded.
     """
-    draw = Draw(
+    selection = Selection(
         _number("seed", seed, int),
         None if mix_rows is None else _number("mix_rows", mix_rows, int),
         _number("mix_temperature", mix_temperature, float),
+        filter_parallel,
+        drop_contaminated,
     )
     check_template(template)
     max_length = _number("model_max_length", model_max_length, int)
-    loaded = load_mixture(text, split, data_dir, draw)
+    loaded = load_mixture(text, split, data_dir, selection)
+    tests = load_tests(against, data_dir)
     if model is None:
-        terms = [{key: term[key] for key in ("from", "language", "rows")} for term in loaded.terms]
+        keys = ("from", "language", "left_out", "rows")
+        terms = [{key: term[key] for key in keys if key in term} for term in loaded.kept.terms]
     else:
-        terms = encode(loaded, models.load_tokenizer(models.find(model)), template, max_length).terms
+        tokenizer = models.load_tokenizer(models.find(model))
+        terms = encode(loaded, tokenizer, template, max_length, _number("num_proc", num_proc, int)).terms
     if duplicates:
-        terms = [term | more for term, more in zip(terms, overlap.duplicates(loaded), strict=True)]
+        terms = [term | more for term, more in zip(terms, overlap.duplicates(loaded.kept), strict=True)]
     if parallel:
-        flaws = quality.flaws(loaded)
-        terms = [term | quality.count(flaws, term["from"]) for term in terms]
+        counts = quality.count(loaded.kept, quality.flaws(loaded.kept))
+        terms = [term | more for term, more in zip(terms, counts, strict=True)]
     report = {"mixture": text, "model": model, "model_max_length": max_length, "terms": terms}
-    if against is not None:
-        tests = overlap.HeldOut.load(against, data_dir)
-        found = overlap.contamination(loaded, tests)
+    if tests:
+        held_out = overlap.HeldOut(tests)
+        found = overlap.contamination(loaded.kept, held_out)
         hits = Counter(hit["from"] for hit in found)
         report["terms"] = terms = [term | {"contaminated": hits[term["from"]]} for term in terms]
-        report |= {"against": against, "contaminated": found, "tests_too_short": tests.short}
+        report |= {"against": against, "contaminated": found, "tests_too_short": held_out.short}
+    report["languages"] = by_language(terms)
     print(table(terms))
-    if against is not None:
-        print(worst(found, loaded, against, tests.short))
+    if tests:
+        print(worst(found, loaded.kept, against, held_out.short))
     if lock is not None:
         write_lock(loaded, lock)
         print(f"wrote {lock}", file=sys.stderr)
@@ -85,23 +95,26 @@ def worst(found: list[dict], mixture: Mixture, against: str, short: int) -> str:
         f"\n{len(found)} rows overlap with {against}" + (f" ({short} test rows are too short to tell)" if short else "")
     ]
     for hit in found[:WORST]:
-        row = mixture.rows[hit["row"]]
+        row = mixture[hit["row"]]
         start = " ".join((row["input"] or row["instruction"]).split())[:80]
         lines.append(f"  {hit['share']:6.1%}  {hit['from']}/{hit['id']} ~ {hit['test']}: {start}")
     return "\n".join(lines)
 
 
 def table(terms: list[dict]) -> str:
-    """The terms as a table, with a line for all of them; shares beside the columns that add up to the mixture."""
+    """The terms as a table, then what those of each language, where that says more, and all of them add up to; shares
+    beside the columns that make up the mixture."""
     columns = [column for column in terms[0] if column not in ("from", "language")]
-    total = {column: sum(term[column] for term in terms) for column in columns}
+    languages = by_language(terms)
+    languages = languages if 1 < len(languages) < len(terms) else []
+    everything = {"from": "all"} | {column: sum(_number_of(term[column]) for term in terms) for column in columns}
     lines = []
-    for term in [*terms, {"from": "all", **total}]:
+    for term in [*terms, *({"from": "all", **sums} for sums in languages), everything]:
         line = [term["from"], term.get("language") or ""]
         for column in columns:
-            line.append(f"{term[column]:,}")
+            line.append(f"{_number_of(term[column]):,}")
             if column in ("rows", "target_tokens"):
-                line.append(f"{100 * term[column] / total[column]:.1f} %")
+                line.append(f"{100 * term[column] / everything[column]:.1f} %")
             if column == "lost_target_tokens":
                 line.append(f"{100 * term[column] / term['target_tokens']:.2f} %")
         lines.append(line)
@@ -111,6 +124,19 @@ def table(terms: list[dict]) -> str:
         header += ["share"] if column in ("rows", "target_tokens", "lost_target_tokens") else []
     aligned = ["left", "left", *["right"] * (len(header) - 2)]
     return tabulate(lines, header, disable_numparse=True, colalign=aligned)
+
+
+def by_language(terms: list[dict]) -> list[dict]:
+    """What the terms of each language add up to."""
+    sums: dict[str | None, Counter] = {}
+    for term in terms:
+        counts = {column: _number_of(value) for column, value in term.items() if column not in ("from", "language")}
+        sums.setdefault(term["language"], Counter()).update(counts)
+    return [{"language": language, **counts} for language, counts in sums.items()]
+
+
+def _number_of(value: int | dict[str, int]) -> int:
+    return sum(value.values()) if isinstance(value, dict) else value  # left_out, by reason
 
 
 def _number(flag: str, text: str, kind: type):

