@@ -97,8 +97,7 @@ def _write(place: Path, mixture: Mixture, settings: tuple["PreTrainedTokenizerFa
         _encoders((mixture.parts, *settings), num_proc) as encoded,
     ):
         for name, count, table in encoded:
-            if len(table):
-                writer.write_table(table)
+            writer.write_table(table)
             counts[name].update(count)
             progress.update(count["rows"])
     terms = [
