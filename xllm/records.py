@@ -50,6 +50,16 @@ def whole(path: Path) -> Iterator[Path]:
         remove(place)
 
 
+@contextmanager
+def growing(path: Path) -> Iterator[Path]:
+    """Like `whole`, for a folder in which what an earlier try left stays, and stays when the block fails."""
+    place = partial(check_name(path))
+    place.mkdir(parents=True, exist_ok=True)
+    yield place
+    _open_to_readers(place)
+    place.replace(path)
+
+
 def _open_to_readers(place: Path) -> None:
     """Give files the permissions that the umask grants: some libraries write theirs for the owner alone."""
     umask = os.umask(0)

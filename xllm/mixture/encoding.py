@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets.arrow_writer import ArrowWriter
 from tqdm import tqdm
 
@@ -56,6 +57,11 @@ class Encoded:
 
     rows: datasets.Dataset
     terms: list[dict]
+
+    @property
+    def longest(self) -> int:
+        """The tokens of the longest row."""
+        return pc.max(pc.list_value_length(self.rows.data["input_ids"])).as_py()
 
     def __str__(self) -> str:
         """A line for each dataset, and what the length limit took away of it, if anything."""
@@ -154,7 +160,7 @@ def _encode(work: Work, part: int, start: int) -> tuple[str, dict[str, int], pa.
     stop = min(start + BATCH, len(rows))
     batch = rows[start:stop]
     ids, first, lengths = encode_batch(batch, tokenizer, template, max_length)
-    dropped = first >= max_length
+    dropped = first >= np.minimum(lengths, max_length)
     lost = np.maximum(0, lengths - np.maximum(max_length, first))
     counts = {
         "rows": len(ids),
@@ -206,7 +212,8 @@ def encode_batch(
         if not ids or ids[-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
             ids.append(tokenizer.eos_token_id)
         rows.append(np.array(ids[:max_length], np.int32))
-        first[row] = _first_token(encoding, len(asked[row]), len(texts[row]), len(ids) - 1)
+        # what comes first isn't trained on in any case: nothing before it could predict it
+        first[row] = max(1, _first_token(encoding, len(asked[row]), len(texts[row]), len(ids) - 1))
         lengths[row] = len(ids)
     return rows, first, lengths
 

@@ -23,6 +23,15 @@ class DataArguments:
     global_batch_size: int | None = field(
         default=None, metadata={"help": f"Rows an optimizer step over all processes ({recipe.BATCH})."}
     )
+    tokens_per_micro_batch: int | None = field(
+        default=None, metadata={"help": "Tokens that go through the model at a time; else what memory allows."}
+    )
+    hsdp_group: int | None = field(
+        default=None, metadata={"help": "Processes that share one copy of the model; else all of them do."}
+    )
+    cpu_offload: bool = field(
+        default=False, metadata={"help": "Keep weights, gradients and optimizer of a sharded model on the CPU."}
+    )
     mix_rows: int | None = field(
         default=None, metadata={"help": "Rows of the mixture; else as many as its terms have."}
     )
@@ -46,6 +55,15 @@ class DataArguments:
     )
 
 
+ROWS = ("per_device_train_batch_size", "gradient_accumulation_steps")
+INSTEAD = {  # flags of TrainingArguments that have no place here → what has
+    "fsdp": "several processes shard the model by themselves; --hsdp_group and --cpu_offload say how",
+    "fsdp_config": "several processes shard the model by themselves; --hsdp_group and --cpu_offload say how",
+    "save_strategy": "--save_steps N saves checkpoints",
+    "resume_from_checkpoint": "the same command, given again, goes on from its last checkpoint",
+}
+
+
 @dataclass(frozen=True)
 class Request:
     """What to train, on what, and into which folder."""
@@ -53,6 +71,8 @@ class Request:
     base: str
     mixture: str
     output: Path
+    rows_a_step: int
+    processes: int
     data: DataArguments
     training: TrainingArguments  # its output_dir is where the work goes on until it is whole
 
@@ -65,27 +85,31 @@ def read(argv: list[str]) -> Request:
         "method": "(finetune) the last part of the new model's name",
     }
     parser = FlagParser("train", words, [DataArguments, TrainingArguments])
-    parser.set_defaults(gradient_accumulation_steps=None, output_dir=None, **recipe.COMMON)
+    parser.set_defaults(**dict.fromkeys((*ROWS, "output_dir", "save_steps")), **recipe.COMMON)
     given = parser.known(argv)
     config = models.load_config(models.find(given.base))
     _check(given, models.window(config))
     output = _output(given)
     processes = int(os.environ.get("WORLD_SIZE") or (given.prepare_only and os.environ.get("NPROC")) or 1)
-    settings = recipe.defaults(models.count_parameters(config)) | recipe.machine(processes)
+    rows = recipe.rows_a_step(given.global_batch_size, *(getattr(given, flag) for flag in ROWS), processes)
+    settings = recipe.defaults(models.count_parameters(config)) | recipe.machine()
     if given.fp16:
         settings.pop("bf16", None)
-    settings["gradient_accumulation_steps"] = recipe.accumulation(
-        given.global_batch_size, given.gradient_accumulation_steps, given.per_device_train_batch_size, processes
+    if given.save_steps is not None:
+        settings["save_strategy"] = "steps"
+    parser.set_defaults(
+        **settings, **dict.fromkeys(ROWS, 1), save_steps=given.save_steps or 500, output_dir=str(output)
     )
-    parser.set_defaults(**settings, output_dir=str(output))
     data, training, _ = parser.read(argv)
+    for flag in ROWS:
+        setattr(training, flag, 1)  # a batch of the Trainer is a whole step
     if training.n_gpu > 1 and not data.prepare_only:
         raise XllmError(
             f"one process sees {training.n_gpu} GPUs: use all by bash script/train.sh, or one by CUDA_VISIBLE_DEVICES=0"
         )
     assert data.prepare_only or training.world_size == processes
     training.output_dir = str(partial(output))
-    return Request(given.base, given.mixture, output, data, training)
+    return Request(given.base, given.mixture, output, rows, processes, data, training)
 
 
 def _check(given: Namespace, window: int | None) -> None:
@@ -94,11 +118,13 @@ def _check(given: Namespace, window: int | None) -> None:
         raise XllmError(f"--model_max_length {given.model_max_length} is longer than the model's window of {window}")
     if given.eval_strategy != "no":
         raise XllmError(f"--eval_strategy {given.eval_strategy}: training has no evaluation set; leave it out")
-    if given.save_strategy != "no" or given.resume_from_checkpoint:
-        flag = "save_strategy" if given.save_strategy != "no" else "resume_from_checkpoint"
-        raise XllmError(
-            f"--{flag} {getattr(given, flag)}: there are no checkpoints, only the finished model; leave it out"
-        )
+    if given.save_steps is not None and (given.save_steps < 1 or given.save_steps != int(given.save_steps)):
+        raise XllmError(f"--save_steps {given.save_steps}: it must be a whole number above 0")
+    if given.tokens_per_micro_batch is not None and given.tokens_per_micro_batch < 1:
+        raise XllmError(f"--tokens_per_micro_batch {given.tokens_per_micro_batch}: it must be 1 or more")
+    for flag, instead in INSTEAD.items():
+        if getattr(given, flag) not in (None, False, "", "no", "False"):
+            raise XllmError(f"--{flag} {getattr(given, flag)}: {instead}")
 
 
 def _output(given: Namespace) -> Path:

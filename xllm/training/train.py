@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
+from transformers import PreTrainedTokenizerFast
 
 from xllm import models, records
 from xllm.errors import XllmError
-from xllm.mixture import Mixture, Selection, check_lock, load_mixture
+from xllm.mixture import Mixture, Selection, cache, check_lock, load_mixture
 from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.runinfo import RunInfo
+from xllm.training import checkpoint, unfinished
 from xllm.training.arguments import Request, read
-from xllm.training.collator import Collator
+from xllm.training.flat import make_losses
+from xllm.training.layout import Steps
+from xllm.training.sharding import shard, whole_weights
+from xllm.training.trainer import StepTrainer
+from xllm.training.watch import Watch, matrix_rate
+
+BUDGET = 2048  # tokens of a micro-batch
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ def main(argv: list[str]) -> None:
     run = RunInfo("train", argv)
     with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its log
         prepared = prepare(request)
+        place, keep = Path(request.training.output_dir), request.training.save_strategy != "no"
+        unfinished.check(place, settings(request, prepared), keep)
         if request.data.prepare_only:
             return
         train(request, prepared, run)
@@ -63,60 +72,98 @@ def prepare(request: Request) -> Prepared:
 
 
 def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
-    """Tune the model and save it, whole or not at all."""
-    args, data, mixture = request.training, request.data, prepared.mixture
-    first = args.process_index == 0
-    with records.whole(request.output) if first else contextlib.nullcontext(records.partial(request.output)) as place:
-        trainer = make_trainer(prepared, args)
-        trainer.train()
+    """Tune the model and save it, whole or not at all. With --save_steps, what an interrupted run has saved stays, and
+    the next one goes on from there."""
+    args = request.training
+    first, place = args.process_index == 0, Path(args.output_dir)
+    keep = args.save_strategy != "no"
+    folder = records.growing if keep else records.whole
+    with folder(request.output) if first else contextlib.nullcontext():
+        if first and keep:
+            unfinished.begin(place, settings(request, prepared))
+        trainer = make_trainer(request, prepared)
+        place.mkdir(exist_ok=True)
+        checkpoint.wait()
+        start = checkpoint.last(place)
+        if start is not None:
+            print(f"going on from {start.name} of {place}", file=sys.stderr)
+        if first:
+            trainer.watch.resume(checkpoint.step_of(start))
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
         save(trainer, place)
         if first:
             prepared.tokenizer.save_pretrained(place)
             for original in Path(prepared.source).glob("*.model"):  # sentencepiece's own file, which other tools want
                 shutil.copy(original, place)
-            run.write(
-                place / "run.json",
-                base={"name": request.base, "sha256": hashes(Path(prepared.source))},
-                mixture=mixture.facts(),
-                encoding={
-                    "template": data.template,
-                    "model_max_length": data.model_max_length,
-                    "terms": prepared.encoded.terms,
-                },
-                training=json.loads(args.to_json_string()) | {"output_dir": str(request.output)},
-            )
+            run.write(place / "run.json", **settings(request, prepared), tokens_per_micro_batch=trainer.steps.budget)
+            unfinished.clear(place)
 
 
-def make_trainer(prepared: Prepared, args: TrainingArguments) -> Trainer:
-    """A Trainer on float32 master weights; bf16 is for the computation."""
-    model, tokenizer = models.load_model(prepared.source, torch.float32), prepared.tokenizer
+def settings(request: Request, prepared: Prepared) -> dict:
+    """All that decides what comes out of a run."""
+    args, data = request.training, request.data
+    return {
+        "base": {"name": request.base, "sha256": hashes(Path(prepared.source))},
+        "mixture": prepared.mixture.facts(),
+        "encoding": {
+            "template": data.template,
+            "model_max_length": data.model_max_length,
+            "terms": prepared.encoded.terms,
+        },
+        "rows_a_step": request.rows_a_step,
+        "processes": request.processes,
+        "training": json.loads(args.to_json_string()) | {"output_dir": str(request.output)},
+    }
+
+
+def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
+    """A Trainer on float32 master weights, sharded where there are several processes; bf16 is for the computation."""
+    args, data = request.training, request.data
+    model = models.load_model(prepared.source, torch.float32)
     # some bases carry sampling settings that don't go together, which `save_pretrained` would refuse in the end
     model.generation_config.do_sample = model.generation_config.do_sample or bool(
         model.generation_config.temperature or model.generation_config.top_p
     )
-    pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    longest = prepared.encoded.longest
+    flat = make_losses(model, longest)
+    budget = data.tokens_per_micro_batch or max(BUDGET, longest)
+    if budget < longest:
+        raise XllmError(f"--tokens_per_micro_batch {budget} is less than the {longest} tokens of the longest row")
+    peak = matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
+    watch = Watch(Path(args.output_dir), model, peak, args.world_size)
+    steps = Steps(
+        prepared.encoded.rows,
+        request.rows_a_step,
+        args.seed if args.data_seed is None else args.data_seed,
+        budget,
+        flat=flat,
+        rank=args.process_index,
+        ranks=args.world_size,
+    )
+    if args.gradient_checkpointing:
+        model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
+    if args.world_size > 1:
+        shard(model, bf16=args.bf16, group=data.hsdp_group, cpu_offload=data.cpu_offload)
     try:
-        return Trainer(model=model, args=args, train_dataset=prepared.encoded.rows, data_collator=Collator(pad_id))
+        return StepTrainer(model=model, args=args, steps=steps, watch=watch)
     except (ValueError, RuntimeError, ImportError) as error:  # flags that don't go together
         raise XllmError(f"the Trainer refuses these flags: {error}") from error
 
 
-def save(trainer: Trainer, folder: Path) -> None:
+def save(trainer: StepTrainer, folder: Path) -> None:
     """Write weights, configuration and the log. Every process calls it, the first one writes."""
-    state = trainer.accelerator.get_state_dict(trainer.model)
-    if not trainer.is_world_process_zero():
-        return
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    first = trainer.is_world_process_zero()
     # bf16 is what the model computed in, and what inference reads it in
-    model.config.dtype = torch.bfloat16 if trainer.args.bf16 else torch.float32
-    model.config.use_cache = True  # the Trainer turns it off for itself
-    tied = model.all_tied_weights_keys  # they are saved once
-    state = {name: tensor.to("cpu", model.config.dtype) for name, tensor in state.items() if name not in tied}
-    model.save_pretrained(folder, state_dict=state)
-    trainer.state.save_to_json(str(folder / "trainer_state.json"))
+    dtype = torch.bfloat16 if trainer.args.bf16 else torch.float32
+    state = whole_weights(trainer.model, dtype, keep=first)
+    if first:
+        model = trainer.model
+        model.config.dtype, model.config.use_cache = dtype, True  # the Trainer turns the cache off for itself
+        model.save_pretrained(folder, state_dict=state)
+        trainer.state.save_to_json(str(folder / "trainer_state.json"))
 
 
 def hashes(folder: Path) -> dict[str, str]:
     """sha256 of a local model's weights and configuration; empty for a hub id."""
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])
-    return {path.name: records.sha256(path) for path in files}
+    return {path.name: cache.sha256(path) for path in files}

@@ -1,0 +1,211 @@
+"""Laying rows out without padding changes nothing but the time: the reference's trajectory, step by step."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GemmaConfig,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+    Trainer,
+    TrainingArguments,
+)
+
+from xllm import models
+from xllm.mixture import load_mixture
+from xllm.mixture.encoding import encode
+from xllm.training.flat import make_losses
+from xllm.training.layout import flat_batch, padded_batch, without_targets
+
+TEXT = "alpaca_en[:10]+alpaca_zh[:6]+translation_daily_en-zh[:8]"
+STEPS = 6  # three an epoch, the third of them short
+RECIPE = {"learning_rate": 1e-3, "warmup_steps": 2, "max_steps": STEPS, "lr_scheduler_type": "cosine", "seed": 7}
+
+
+def plain(tiny, folder):
+    """The reference: transformers' own Trainer and loss, rows padded to the longest of four, accumulated."""
+    tokenizer = models.load_tokenizer(str(tiny))
+    rows = encode(load_mixture(TEXT, "train"), tokenizer, "alpaca", 512).rows
+
+    def collate(batch):
+        ids = [torch.tensor(row["input_ids"]).long() for row in batch]
+        labels = [row.clone() for row in ids]
+        for label, row in zip(labels, batch, strict=True):
+            label[: row["prompt_length"]] = -100
+        pad = torch.nn.utils.rnn.pad_sequence
+        return {
+            "input_ids": pad(ids, True, tokenizer.eos_token_id),
+            "attention_mask": pad([torch.ones_like(row) for row in ids], True, 0),
+            "labels": pad(labels, True, -100),
+        }
+
+    args = TrainingArguments(
+        str(folder),
+        per_device_train_batch_size=4,
+        gradient_accumulation_steps=2,
+        logging_steps=1,
+        report_to="none",
+        remove_unused_columns=False,
+        save_strategy="no",
+        optim="adamw_torch",
+        use_cpu=True,
+        **RECIPE,
+    )
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    trainer = Trainer(model=model, args=args, train_dataset=rows, data_collator=collate)
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return losses, model.state_dict()
+
+
+@pytest.fixture
+def tune(cli, tiny, tmp_path, sample):
+    """The same by the command line: losses and weights."""
+
+    def run(name, *flags):
+        recipe = [word for flag, value in RECIPE.items() for word in (f"--{flag}", value)]
+        words = ("train", tiny, TEXT, "--output_dir", tmp_path / name, "--global_batch_size", 8, *recipe, *flags)
+        assert cli(*words).code == 0
+        return read(tmp_path / name)
+
+    return run
+
+
+def read(folder):
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [entry["loss"] for entry in log if "loss" in entry], load_file(folder / "model.safetensors")
+
+
+def same(one, other, rounding=1e-5):
+    losses, weights = zip(one, other, strict=True)
+    assert len(losses[0]) == STEPS and losses[0] == pytest.approx(losses[1], rel=rounding, abs=rounding)
+    for name, tensor in weights[0].items():
+        assert torch.linalg.norm(tensor - weights[1][name]) <= rounding * torch.linalg.norm(tensor), name
+
+
+def test_the_trajectory_is_that_of_padded_rows(tune, tiny, tmp_path):
+    same(tune("flat"), plain(tiny, tmp_path / "plain"))
+
+
+def test_micro_batches_do_not_change_it(tune):
+    same(tune("one", "--tokens_per_micro_batch", 5000), tune("many", "--tokens_per_micro_batch", 320))
+
+
+def test_how_rows_a_step_are_said_does_not_matter(cli, tiny, tmp_path, sample):
+    flags = ("--per_device_train_batch_size", 4, "--gradient_accumulation_steps", 2, "--max_steps", 1)
+    assert cli("train", tiny, TEXT, "--output_dir", tmp_path / "out", *flags).code == 0
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["rows_a_step"] == 8
+
+
+# families: how a small model of each is made, and whether its rows can lie end to end
+SIZE = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+GROUPED = SIZE | {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8}
+FAMILIES = {
+    "llama": (LlamaConfig(**GROUPED), True),
+    "mistral, whose window is short": (MistralConfig(**GROUPED, sliding_window=11), True),
+    "qwen2": (Qwen2Config(**{k: v for k, v in GROUPED.items() if k != "head_dim"}), True),
+    "qwen3": (Qwen3Config(**GROUPED), True),
+    "gemma": (GemmaConfig(**GROUPED), True),
+    "gemma2, with soft caps and a short window": (Gemma2Config(**GROUPED, sliding_window=11), True),
+    "gemma3, with a short window": (Gemma3TextConfig(**GROUPED, sliding_window=11), True),
+    "bloom, which has no replaceable attention": (BloomConfig(**SIZE), False),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    config, flat = FAMILIES[request.param]
+    torch.manual_seed(0)
+    # the implementation that leaves nothing out (torch's own knows no soft caps)
+    return AutoModelForCausalLM.from_config(config, attn_implementation="eager"), flat
+
+
+def batch_of(flat, lengths, prompts, seed=0):
+    generator = np.random.default_rng(seed)
+    rows = [generator.integers(0, 97, length) for length in lengths]
+    return (flat_batch if flat else padded_batch)(rows, np.array(prompts)), rows
+
+
+def test_loss_and_gradient_are_the_model_s_own(family):
+    model, flat = family
+    lengths, prompts = [23, 5, 31, 2], [4, 3, 30, 1]
+    _, rows = batch_of(flat, lengths, prompts)
+    expected = []
+    for row, prompt in zip(rows, prompts, strict=True):
+        ids = torch.from_numpy(row)[None]
+        labels = ids.clone()
+        labels[:, :prompt] = -100
+        logits = model(input_ids=ids).logits[0, :-1].float()
+        expected.append(torch.nn.functional.cross_entropy(logits, labels[0, 1:], reduction="sum", ignore_index=-100))
+    sum(expected).backward()
+    gradients = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+
+    assert make_losses(model, 40) == flat
+    total, by_row = model(**batch_of(flat, lengths, prompts)[0])
+    (total * 0.5).backward()
+    assert by_row.tolist() == pytest.approx([loss.item() for loss in expected], rel=1e-5)
+    assert total.item() == pytest.approx(sum(expected).item(), rel=1e-5)
+    for name, weight in model.named_parameters():
+        assert torch.allclose(2 * weight.grad, gradients[name], rtol=1e-4, atol=1e-5), name
+
+
+def test_rows_do_not_see_each_other(family):
+    model, _ = family
+    flat = make_losses(model, 40)
+    with torch.no_grad():
+        batch, rows = batch_of(flat, [23, 9, 31], [4, 3, 8])
+        other = [rows[0], (rows[1] + 5) % 97, rows[2]]
+        changed = (flat_batch if flat else padded_batch)(other, np.array([4, 3, 8]))
+        before, after = model(**batch)[1], model(**changed)[1]
+    assert before[1] != after[1]
+    assert before[[0, 2]].tolist() == after[[0, 2]].tolist()
+
+
+def test_a_micro_batch_without_targets_has_no_gradient(family):
+    model, _ = family
+    flat = make_losses(model, 40)
+    total, _ = model(**without_targets(batch_of(flat, [9], [3])[0]))
+    total.backward()
+    assert total.item() == 0
+    assert all(weight.grad is not None and not weight.grad.any() for weight in model.parameters() if flat)
+
+
+def test_a_model_still_generates(family):
+    model, _ = family
+    prompt = torch.tensor([[5, 6, 7, 8]])
+    before = model.generate(prompt, max_new_tokens=6, do_sample=False, pad_token_id=0)
+    make_losses(model, 40)
+    model.set_attn_implementation("eager")
+    assert model.generate(prompt, max_new_tokens=6, do_sample=False, pad_token_id=0).tolist() == before.tolist()
+
+
+def test_chunks_do_not_change_the_loss(monkeypatch):
+    from xllm.training import loss
+
+    torch.manual_seed(0)
+    hidden, weight, bias = torch.randn(50, 16), torch.randn(40, 16), torch.randn(40)
+    targets = torch.randint(40, (50,))
+    found = []
+    for chunk in (2**25, 7 * 40):
+        monkeypatch.setattr(loss, "CHUNK", chunk)
+        leaves = [tensor.clone().requires_grad_() for tensor in (hidden, weight, bias)]
+        total, each = loss.chunked_loss(*leaves, targets, softcap=3.0)
+        (3 * total).backward()
+        found.append([total, each, *(leaf.grad for leaf in leaves)])
+    leaves = [tensor.clone().requires_grad_() for tensor in (hidden, weight, bias)]
+    logits = 3.0 * torch.tanh(torch.nn.functional.linear(*leaves) / 3.0)
+    each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    (3 * each.sum()).backward()
+    for way in found:
+        for tensor, expected in zip(way, [each.sum(), each, *(leaf.grad for leaf in leaves)], strict=True):
+            assert torch.allclose(tensor, expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,159 @@
+"""Which rows an optimizer step has, and how they lie in micro-batches.
+
+A step has the rows that the reference's recipe gives it: those of a random order of the epoch, so many at a time. How
+they are laid out over ranks and micro-batches is a matter of speed alone: the loss is the mean over the target tokens
+of the whole step, so the trajectory doesn't depend on it.
+"""
+
+import heapq
+import math
+from operator import itemgetter
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
+
+IGNORED = -100  # the label that a model's own loss leaves out
+
+
+def order(rows: int, seed: int, epoch: int) -> np.ndarray:
+    """The row numbers of an epoch in the order in which Trainer (with accelerate's seedable sampler) draws them."""
+    return torch.randperm(rows, generator=torch.Generator().manual_seed(seed + epoch)).numpy()
+
+
+def flat_bins(lengths: np.ndarray, ranks: int, budget: int) -> list[list[np.ndarray]]:
+    """Lay rows out in micro-batches of at most `budget` tokens, as few as will do, and as many on each rank.
+
+    Returns, for each rank, the row positions of each of its micro-batches (which may be empty where there are fewer
+    rows than micro-batches). The longest row goes to the emptiest micro-batch, and so on down.
+    """
+    assert lengths.max() <= budget
+    longest_first = np.argsort(-lengths, kind="stable")
+    count = math.ceil(lengths.sum() / (ranks * budget))
+    while True:
+        bins = _fill(longest_first, lengths, ranks * count)
+        if all(lengths[rows].sum() <= budget for rows in bins):
+            return [bins[rank::ranks] for rank in range(ranks)]
+        count += 1
+
+
+def _fill(longest_first: np.ndarray, lengths: np.ndarray, count: int) -> list[np.ndarray]:
+    """So many bins, the fullest first."""
+    heap, bins = [(0, number) for number in range(count)], [[] for _ in range(count)]
+    for row in longest_first:
+        load, number = heapq.heappop(heap)
+        bins[number].append(row)
+        heapq.heappush(heap, (load + int(lengths[row]), number))
+    bins = [np.array(sorted(rows), np.int64) for rows in bins]
+    return sorted(bins, key=lambda rows: -lengths[rows].sum())
+
+
+def padded_bins(lengths: np.ndarray, ranks: int, budget: int) -> list[list[np.ndarray]]:
+    """The same for rows that are padded to the longest of their micro-batch: rows of like length go together."""
+    assert lengths.max() <= budget
+    bins: list[list[int]] = []
+    for row in np.argsort(-lengths, kind="stable"):
+        if not bins or (len(bins[-1]) + 1) * lengths[bins[-1][0]] > budget:
+            bins.append([])
+        bins[-1].append(row)
+    bins += [[]] * (-len(bins) % ranks)
+    return [[np.array(rows, np.int64) for rows in bins[rank::ranks]] for rank in range(ranks)]
+
+
+def flat_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict:
+    """Rows end to end: `input_ids` and `position_ids` (starting anew with each row) as [1, tokens], the rows'
+    `lengths`, and for each target token its id, the place of the token before it, and its row."""
+    lengths = [len(row) for row in ids]
+    starts = np.cumsum([0, *lengths[:-1]])
+    spans = list(zip(starts, prompt_lengths, lengths, strict=True))
+    places = [start + np.arange(first - 1, length - 1) for start, first, length in spans]
+    return {
+        "input_ids": _tensor(np.concatenate(ids))[None],
+        "position_ids": _tensor(np.concatenate([np.arange(length) for length in lengths]))[None],
+        "lengths": lengths,
+        "targets": _tensor(np.concatenate([row[first:] for row, first in zip(ids, prompt_lengths, strict=True)])),
+        "places": _tensor(np.concatenate(places)),
+        "target_rows": _tensor(np.repeat(np.arange(len(ids)), [len(place) for place in places])),
+    }
+
+
+def padded_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict:
+    """Rows padded on the right: `input_ids`, `attention_mask` and `labels` as [rows, tokens], and the `lengths`.
+
+    Mask and labels go by length, never by token id: the pad token may be the eos token, which is trained on.
+    """
+    lengths = [len(row) for row in ids]
+    shape = len(ids), max(lengths)
+    tokens, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORED)
+    mask = torch.zeros(shape, dtype=torch.long)
+    for row, (values, first) in enumerate(zip(ids, prompt_lengths, strict=True)):
+        tokens[row, : len(values)] = _tensor(values)
+        mask[row, : len(values)] = 1
+        labels[row, first : len(values)] = _tensor(values[first:])
+    return {"input_ids": tokens, "attention_mask": mask, "labels": labels, "lengths": lengths}
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.int64))
+
+
+def without_targets(batch: dict) -> dict:
+    """The same micro-batch with nothing to learn: for a rank that has fewer than the others, which must still go
+    through the model when they do."""
+    if "labels" in batch:
+        return batch | {"labels": torch.full_like(batch["labels"], IGNORED)}
+    return batch | {name: batch[name][:0] for name in ("targets", "places", "target_rows")}
+
+
+class Steps(Dataset):
+    """The optimizer steps of an epoch, each as the micro-batches of one rank.
+
+    An item has `micro_batches`, `names` (of the rows of each), and of the whole step, over all ranks, `targets`
+    (tokens that are trained on), `tokens`, `squares` (of the rows' lengths) and `padded` (tokens with the padding).
+    """
+
+    def __init__(self, rows, rows_a_step: int, seed: int, budget: int, *, flat: bool, rank: int, ranks: int) -> None:
+        self.rows, self.rows_a_step, self.seed, self.budget = rows, rows_a_step, seed, budget
+        self.flat, self.rank, self.ranks = flat, rank, ranks
+        self.epoch = 0
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.rows_a_step)
+
+    def numbers(self, step: int) -> np.ndarray:
+        """The numbers of a step's rows."""
+        if self._order is None or self._order[0] != self.epoch:
+            self._order = self.epoch, order(len(self.rows), self.seed, self.epoch)
+        return self._order[1][step * self.rows_a_step : (step + 1) * self.rows_a_step]
+
+    def __getitem__(self, step: int) -> dict:
+        rows = self.rows[self.numbers(step)]
+        ids, prompts = list(rows["input_ids"]), np.asarray(rows["prompt_length"])
+        lengths = np.array([len(row) for row in ids])
+        bins = (flat_bins if self.flat else padded_bins)(lengths, self.ranks, self.budget)
+        make = flat_batch if self.flat else padded_batch
+        batches, names = [], []
+        for own in bins[self.rank]:
+            if len(own):
+                batches.append(make([ids[row] for row in own], prompts[own]))
+            else:
+                shortest = int(lengths.argmin())
+                batches.append(without_targets(make([ids[shortest]], prompts[[shortest]])))
+            names.append([rows["row"][row] for row in own])
+        width = sum(len(own) * lengths[own].max() for rank in bins for own in rank if len(own))
+        return {
+            "micro_batches": batches,
+            "names": names,
+            "targets": int((lengths - prompts).sum()),
+            "tokens": int(lengths.sum()),
+            "squares": int((lengths**2).sum()),
+            "padded": int(lengths.sum() if self.flat else width),
+        }
+
+
+def loader(steps: Steps, workers: int) -> DataLoader:
+    """The steps of an epoch in their order, one at a time."""
+    return DataLoader(
+        steps, batch_size=1, sampler=SequentialSampler(steps), collate_fn=itemgetter(0), num_workers=workers
+    )

@@ -1,0 +1,101 @@
+"""transformers' Trainer with optimizer steps of whole rows: no padding, and the loss of the whole step."""
+
+import torch
+from torch.distributed.tensor import DTensor
+from transformers import Trainer, TrainerCallback
+
+from xllm.training import checkpoint
+from xllm.training.layout import Steps, loader
+from xllm.training.watch import Watch
+
+
+class StepTrainer(Trainer):
+    """A Trainer whose batch is an optimizer step: the micro-batches of this rank, one after the other.
+
+    The model returns the sum of its targets' losses and the loss of each row (`xllm.training.flat`); where there are
+    several ranks it has been sharded before.
+    """
+
+    def __init__(self, *args, steps: Steps, watch: Watch, **kwargs) -> None:
+        super().__init__(*args, train_dataset=steps, **kwargs)
+        self.steps, self.watch = steps, watch
+        if self.args.world_size > 1:
+            self.accelerator.prepare_model = lambda model, *_, **__: model  # it is sharded; there is nothing to wrap
+
+    def _move_model_to_device(self, model, device) -> None:
+        if self.args.world_size == 1:
+            super()._move_model_to_device(model, device)
+
+    def get_train_dataloader(self):
+        self.steps.epoch = 0
+        self.add_callback(_Epochs(self.steps))
+        return loader(self.steps, self.args.dataloader_num_workers)
+
+    def num_examples(self, dataloader) -> int:
+        return len(self.steps.rows)
+
+    def get_total_train_batch_size(self, args) -> int:
+        return self.steps.rows_a_step
+
+    def floating_point_ops(self, inputs: dict) -> int:
+        return self.watch.operations(inputs) // self.args.world_size
+
+    def training_step(self, model, step: dict, num_items_in_batch=None) -> torch.Tensor:
+        """Run a step's micro-batches forward and backward. Returns this rank's part of the mean loss, times the number
+        of ranks: what Trainer logs is the mean over them."""
+        model.train()
+        scale = self.args.world_size / step["targets"]  # gradients are averaged over the ranks
+        total = torch.zeros((), device=self.args.device)
+        self.watch.begin(step)
+        for batch, names in zip(step["micro_batches"], step["names"], strict=True):
+            loss, rows = model(**self._prepare_inputs(batch))
+            self.watch.rows(names, rows)
+            self.accelerator.backward(loss * scale)
+            total += loss.detach() * scale
+        return total
+
+    def log(self, logs: dict, start_time: float | None = None) -> None:
+        """Log what Trainer knows, and what was measured."""
+        state = self.state
+        if "loss" in logs:
+            logs |= self.watch.measured(state.global_step, state.max_steps, self.args.logging_steps)
+            if self.args.process_index == 0:
+                self.watch.spike(state.global_step, logs["loss"])
+        super().log(logs, start_time)
+        if self.args.process_index == 0:
+            self.watch.write(state.log_history[-1])
+
+    def _clip_grad_norm(self, model) -> torch.Tensor:
+        return self._norm(self.args.max_grad_norm)
+
+    def _get_grad_norm(self, model, grad_norm=None) -> torch.Tensor:
+        norm = self._norm(float("inf")) if grad_norm is None else grad_norm
+        self.watch.gradient(norm)
+        return norm
+
+    def _norm(self, most: float) -> torch.Tensor:
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), most)
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+    def _save_checkpoint(self, model, trial) -> None:
+        checkpoint.save(self, self.watch.folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        """Nothing yet: weights are read with the rest, once the optimizer is there."""
+
+    def _load_optimizer_and_scheduler(self, path) -> None:
+        if path is not None:
+            checkpoint.restore(self, path)
+
+    def _load_rng_state(self, path) -> None:
+        """Nothing: it has been restored with the rest."""
+
+
+class _Epochs(TrainerCallback):
+    """Tells the steps which epoch begins, after a resume too."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def on_epoch_begin(self, args, state, control, **kwargs) -> None:
+        self.steps.epoch = state.global_step // len(self.steps)
