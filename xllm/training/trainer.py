@@ -1,5 +1,7 @@
 """transformers' Trainer with optimizer steps of whole rows: no padding, and the loss of the whole step."""
 
+from pathlib import Path
+
 import torch
 from torch.distributed.tensor import DTensor
 from transformers import Trainer, TrainerCallback
@@ -85,7 +87,7 @@ class StepTrainer(Trainer):
 
     def _load_optimizer_and_scheduler(self, path) -> None:
         if path is not None:
-            checkpoint.restore(self, path)
+            checkpoint.restore(self, Path(path))
 
     def _load_rng_state(self, path) -> None:
         """Nothing: it has been restored with the rest."""
