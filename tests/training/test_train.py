@@ -126,6 +126,7 @@ PRODUCT = ["BASE", "alpaca_en", "--per_device_train_batch_size", "4"]
         (["BASE", "alpaca_en", "--tokens_per_micro_batch", "0"], "--tokens_per_micro_batch 0: it must be 1 or more"),
         (["BASE", "alpaca_en", "--tokens_per_micro_batch", "50"], "tokens of the longest row"),
         (["BASE", "alpaca_en", "--save_steps", "0"], "--save_steps 0.0: it must be a whole number above 0"),
+        (["BASE", "alpaca_en", "--cpu_offload"], "--cpu_offload: one process shards nothing"),
         (["BASE", "alpaca_en", "--fsdp", "full_shard"], "--hsdp_group and --cpu_offload say how"),
         (["BASE", "alpaca_en", "--eval_strategy", "steps"], "training has no evaluation set"),
         (["BASE", "alpaca_en", "--optim", "nope"], "nope"),

@@ -91,6 +91,7 @@ def read(argv: list[str]) -> Request:
     _check(given, models.window(config))
     output = _output(given)
     processes = int(os.environ.get("WORLD_SIZE") or (given.prepare_only and os.environ.get("NPROC")) or 1)
+    _check_sharding(given, processes)
     rows = recipe.rows_a_step(given.global_batch_size, *(getattr(given, flag) for flag in ROWS), processes)
     settings = recipe.defaults(models.count_parameters(config)) | recipe.machine()
     if given.fp16:
@@ -125,6 +126,18 @@ def _check(given: Namespace, window: int | None) -> None:
     for flag, instead in INSTEAD.items():
         if getattr(given, flag) not in (None, False, "", "no", "False"):
             raise XllmError(f"--{flag} {getattr(given, flag)}: {instead}")
+
+
+def _check_sharding(given: Namespace, processes: int) -> None:
+    import torch
+
+    for flag in ("hsdp_group", "cpu_offload"):
+        if getattr(given, flag) and processes == 1:
+            raise XllmError(f"--{flag}: one process shards nothing; start several by bash script/train.sh")
+    if given.hsdp_group is not None and (given.hsdp_group < 1 or processes % given.hsdp_group):
+        raise XllmError(f"--hsdp_group {given.hsdp_group}: it must divide the {processes} processes")
+    if given.cpu_offload and not torch.cuda.is_available():
+        raise XllmError("--cpu_offload: there is no GPU here whose memory it could spare")
 
 
 def _output(given: Namespace) -> Path:

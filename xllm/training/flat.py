@@ -34,7 +34,7 @@ def make_losses(model: PreTrainedModel, longest: int) -> bool:
             flat = model(**flat_batch(rows, prompts))[1]
         except (TypeError, ValueError, RuntimeError, AttributeError):
             flat = torch.full((2,), float("inf"))
-    if torch.allclose(flat, torch.stack(plain), rtol=TOLERANCE):
+    if torch.allclose(flat, torch.stack(plain), rtol=TOLERANCE, equal_nan=True):
         return True
     model.set_attn_implementation(before)
     return False

@@ -46,9 +46,7 @@ def _mesh(group: int | None) -> DeviceMesh:
     device, ranks = ("cuda" if torch.cuda.is_available() else "cpu"), dist.get_world_size()
     if group is None or group == ranks:
         return init_device_mesh(device, (ranks,))
-    if group < 1 or ranks % group:
-        raise XllmError(f"--hsdp_group {group}: it must divide the {ranks} processes")
-    return init_device_mesh(device, (ranks // group, group))
+    return init_device_mesh(device, (ranks // group, group), mesh_dim_names=("replicate", "shard"))
 
 
 def whole_weights(model: PreTrainedModel, dtype: torch.dtype, *, keep: bool) -> dict[str, torch.Tensor]:

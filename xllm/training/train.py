@@ -140,8 +140,6 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
         rank=args.process_index,
         ranks=args.world_size,
     )
-    if args.gradient_checkpointing:
-        model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
     if args.world_size > 1:
         shard(model, bf16=args.bf16, group=data.hsdp_group, cpu_offload=data.cpu_offload)
     try:
