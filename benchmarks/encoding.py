@@ -165,12 +165,13 @@ def anonymous(pid: int) -> int:
 
 def start(mixture: str, model: str) -> None:
     """Print the seconds from here, where everything is imported, to the first batch."""
-    from xllm.training import train  # and with it all that training imports
+    import xllm.training.train  # noqa: F401  all that training imports
     from xllm.training.layout import Steps
+    from xllm.training.memory import ON_CPU
 
     began = time.perf_counter()
     encoded = encode(load_mixture(mixture, "train"), models.load_tokenizer(models.find(model)), "alpaca", 512)
-    budget = max(train.BUDGET, encoded.longest)
+    budget = max(ON_CPU, encoded.longest)
     steps = Steps(encoded.rows, 128, seed=42, budget=budget, flat=True, rank=0, ranks=1)
     assert steps[0]["targets"] > 0
     print(time.perf_counter() - began)

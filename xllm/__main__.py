@@ -13,6 +13,7 @@ COMMANDS = {
     "fetch": ("xllm.fetch:fetch", "get a base model: a known name, or a hub id"),
     "mixture": ("xllm.mixture.show:mixture", "show what a mixture comes to, and lock it"),
     "preview": ("xllm.mixture.preview:preview", "show rows as a model sees them in training"),
+    "plan": ("xllm.training.plan:plan", "tell what a training run takes"),
     "train": ("xllm.training.train:main", "tune a base model on a mixture of datasets"),
     "infer": ("xllm.inference.predict:main", "let a model answer a dataset"),
     "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),

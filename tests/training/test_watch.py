@@ -60,9 +60,7 @@ def test_a_spike_is_told_with_its_rows(llama, tmp_path, capsys):
         watch.spike(step, 9.0 if step == 15 else 2.0 + 0.1 * (step % 3))
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("step 15: the loss 9.000 is far above 2.100 ± 0.08") and "; alpaca_zh/7 (30.0), " in line
-    with pytest.raises(
-        XllmError, match="isn.t finite at alpaca_en/2, alpaca_zh/7, alpaca_en/1"
-    ):
+    with pytest.raises(XllmError, match="isn.t finite at alpaca_en/2, alpaca_zh/7, alpaca_en/1"):
         watch.gradient(torch.tensor(math.inf))
 
 

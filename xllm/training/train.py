@@ -15,15 +15,13 @@ from xllm.errors import XllmError
 from xllm.mixture import Mixture, Selection, cache, check_lock, load_mixture
 from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.runinfo import RunInfo
-from xllm.training import checkpoint, unfinished
+from xllm.training import checkpoint, memory, unfinished
 from xllm.training.arguments import Request, read
 from xllm.training.flat import make_losses
 from xllm.training.layout import Steps
 from xllm.training.sharding import shard, whole_weights
 from xllm.training.trainer import StepTrainer
 from xllm.training.watch import Watch, matrix_rate
-
-BUDGET = 2048  # tokens of a micro-batch
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,15 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     )
     longest = prepared.encoded.longest
     flat = make_losses(model, longest)
-    budget = data.tokens_per_micro_batch or max(BUDGET, longest)
+    checkpointing = getattr(args, "activation_checkpointing", None) or args.gradient_checkpointing or False
+    budget = data.tokens_per_micro_batch or memory.budget(
+        model.config,
+        longest,
+        data.hsdp_group or args.world_size,
+        bf16=args.bf16,
+        checkpointing=checkpointing,
+        offload=data.cpu_offload,
+    )
     if budget < longest:
         raise XllmError(f"--tokens_per_micro_batch {budget} is less than the {longest} tokens of the longest row")
     peak = matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
