@@ -68,7 +68,7 @@ def main() -> None:
             seconds[way].append(time.perf_counter() - began)
             tokens[way].append(count)
             losses[way].append(loss)
-    memory = {way: memory_of(way) for way in ways}
+    peaks = {way: memory_of(way) for way in ways}
     lines = []
     for way, times in seconds.items():
         speeds = [count / taken for count, taken in zip(tokens[way], times, strict=True)]
@@ -85,8 +85,8 @@ def main() -> None:
                 f"{min(speeds):,.0f} – {max(speeds):,.0f}",
                 f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})",
                 f"{statistics.median(shares):.0%}",
-                f"{memory[way] / 2**20:,.0f}",
-                f"{memory['xllm'] / memory[way]:.2f}",
+                f"{peaks[way] / 2**20:,.0f}",
+                f"{peaks['xllm'] / peaks[way]:.2f}",
             ]
         )
     rate = statistics.median(rates) / 1e9

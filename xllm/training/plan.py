@@ -36,7 +36,7 @@ def plan(
     data_dir=None,
     json=None,
 ):
-    """Tell what tuning BASE on MIXTURE takes: steps, tokens, memory of each GPU by part, whether it fits, and GPU hours.
+    """Tell what tuning BASE on MIXTURE takes: steps, tokens, memory of each GPU by part, if it fits, and GPU hours.
 
     --gpus N of --gpu_memory GIB each share the model in bf16 over float32 weights. The hours are those at --gpu_tflops
     (of the GPU in bf16; 312 is an A100's) and --mfu, the share of it that is reached. --json FILE writes the same. No
