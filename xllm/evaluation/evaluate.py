@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from xllm import models, records
+from xllm import card, models, records
 from xllm.errors import XllmError, unknown
 from xllm.evaluation.scores import TASKS, Score
 
@@ -14,7 +14,7 @@ from xllm.evaluation.scores import TASKS, Score
 def evaluate(model, *datasets):
     """Score the answers of MODEL to each of DATASETS, as `infer` wrote them; to all it has answered, if none is given.
 
-    A table goes to stdout, and <dataset>.metrics.json beside the answers.
+    A table goes to stdout, <dataset>.metrics.json beside the answers, and the scores of a tuned model to its card.
     """
     folder = models.folder_of(model) / "test"
     answered = [path.name.removesuffix(ANSWERS) for path in sorted(folder.glob(f"*{ANSWERS}"))]
@@ -32,6 +32,8 @@ def evaluate(model, *datasets):
             rows += [[name, s.metric, round(s.value, 2), s.count, s.signature] for s in group]
     if not rows:
         raise XllmError(f"there is nothing to score in {', '.join(datasets or answered)}")
+    if (folder.parent / "run.json").is_file():  # a model that was tuned here
+        card.write(folder.parent)
     print(tabulate(rows, ["dataset", "metric", "score", "rows", "signature"], disable_numparse=[4]))
 
 

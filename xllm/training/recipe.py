@@ -1,5 +1,7 @@
 """The reference's hyper-parameters (x-LLM, script/train.sh), as defaults that any flag overrides."""
 
+from importlib.util import find_spec
+
 from xllm.errors import XllmError
 
 BATCH = 128  # rows an optimizer step, over all GPUs
@@ -11,7 +13,7 @@ COMMON = {
     "optim": "adamw_torch_fused",  # AdamW; the fused way of computing it
     "logging_steps": 1,
     "save_strategy": "no",
-    "report_to": "none",
+    "report_to": "tensorboard" if find_spec("tensorboard") else "none",
     "remove_unused_columns": False,  # our rows have no other
 }
 

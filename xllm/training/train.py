@@ -10,18 +10,17 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from xllm import models, records
+from xllm import card, models, records
 from xllm.errors import XllmError
 from xllm.mixture import Mixture, Selection, cache, check_lock, load_mixture
 from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.runinfo import RunInfo
-from xllm.training import checkpoint, memory, unfinished
+from xllm.training import checkpoint, memory, unfinished, watch
 from xllm.training.arguments import Request, read
 from xllm.training.flat import make_losses
 from xllm.training.layout import Steps
 from xllm.training.sharding import shard, whole_weights
 from xllm.training.trainer import StepTrainer
-from xllm.training.watch import Watch, matrix_rate
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,8 @@ def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
             for original in Path(prepared.source).glob("*.model"):  # sentencepiece's own file, which other tools want
                 shutil.copy(original, place)
             run.write(place / "run.json", **settings(request, prepared), tokens_per_micro_batch=trainer.steps.budget)
+            watch.plot(place)
+            card.write(place, request.output.name)
             unfinished.clear(place)
 
 
@@ -135,8 +136,8 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     )
     if budget < longest:
         raise XllmError(f"--tokens_per_micro_batch {budget} is less than the {longest} tokens of the longest row")
-    peak = matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
-    watch = Watch(Path(args.output_dir), model, peak, args.world_size)
+    peak = watch.matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
+    watcher = watch.Watch(Path(args.output_dir), model, peak, args.world_size)
     steps = Steps(
         prepared.encoded.rows,
         request.rows_a_step,
@@ -149,7 +150,7 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     if args.world_size > 1:
         shard(model, bf16=args.bf16, group=data.hsdp_group, cpu_offload=data.cpu_offload)
     try:
-        return StepTrainer(model=model, args=args, steps=steps, watch=watch)
+        return StepTrainer(model=model, args=args, steps=steps, watch=watcher)
     except (ValueError, RuntimeError, ImportError) as error:  # flags that don't go together
         raise XllmError(f"the Trainer refuses these flags: {error}") from error
 

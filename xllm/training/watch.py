@@ -92,6 +92,23 @@ class Watch:
         path.write_text("".join(line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step))
 
 
+def plot(folder: Path) -> None:
+    """Draw loss.png from the log."""
+    from matplotlib.figure import Figure  # slow to import, and needed once
+
+    log = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name in ("loss", "eval_loss"):
+        points = [(entry["step"], entry[name]) for entry in log if name in entry]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
+    axes.set(xlabel="optimizer step", ylabel="mean over target tokens")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(folder / "loss.png", dpi=150)
+
+
 def costs(model: PreTrainedModel) -> dict[str, int]:
     """Floating point operations, forward and backward (three times forward), for each of a step's `tokens` (the
     layers), `targets` (the projection onto the vocabulary) and `squares` of the rows' lengths (causal attention)."""

@@ -1,0 +1,70 @@
+"""The README.md of a tuned model: what it was made of, how, and what it scores."""
+
+import shlex
+from pathlib import Path
+
+from tabulate import tabulate
+
+from xllm.records import partial, read_json
+
+SETTINGS = (
+    "num_train_epochs",
+    "max_steps",
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "seed",
+)
+
+
+def write(folder: Path, name: str | None = None) -> None:
+    """Write the card of a model from what lies in its folder: run.json, and the scores in test/."""
+    run = read_json(folder / "run.json")
+    place = partial(folder / "README.md")
+    place.write_text(text(name or folder.name, run, scores(folder)), encoding="utf-8")
+    place.replace(folder / "README.md")
+
+
+def text(name: str, run: dict, scored: list[list]) -> str:
+    """The card; `run` is the content of run.json."""
+    languages = sorted({term["language"] for term in run["mixture"]["terms"] if term["language"]})
+    header = ["---", "library_name: transformers", "pipeline_tag: text-generation", "language:"]
+    header += [f"- {language}" for language in languages] + ["---"]
+    terms = [
+        [term["from"], term["language"] or "", f"{term['rows']:,}", f"{term['target_tokens']:,}"]
+        for term in run["encoding"]["terms"]
+    ]
+    training, encoding = run["training"], run["encoding"]
+    settings = [["base", run["base"]["name"]], ["rows a step", run["rows_a_step"]]]
+    settings += [["template", encoding["template"]], ["tokens of a row, at most", encoding["model_max_length"]]]
+    settings += [[setting.replace("_", " "), training[setting]] for setting in SETTINGS if setting in training]
+    parts = [
+        "\n".join(header),
+        f"# {name}",
+        f"{run['base']['name']}, tuned on `{run['mixture']['text']}` by",
+        "```\n" + shlex.join(run["command"]) + "\n```",
+        "## Mixture",
+        _table(terms, ["dataset", "language", "rows", "target tokens"]),
+        "## Settings",
+        _table(settings, ["setting", "value"]),
+        "`run.json` has the rest: the sha256 of every file, the versions, the machine. `log.jsonl` has every step.",
+        "![loss](loss.png)",
+    ]
+    if scored:
+        parts += ["## Scores", _table(scored, ["dataset", "metric", "score", "rows", "signature"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def scores(folder: Path) -> list[list]:
+    """What `evaluate` has written of a model."""
+    found = [read_json(path) for path in sorted((folder / "test").glob("*.metrics.json"))]
+    return [
+        [score["from"], score["metric"], f"{score['value']:.2f}", score["count"], score["signature"]]
+        for report in found
+        for score in report["scores"]
+    ]
+
+
+def _table(lines: list[list], header: list[str]) -> str:
+    return tabulate(lines, header, tablefmt="pipe", disable_numparse=True)
