@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("xllm.training.train:main", "tune a base model on a mixture of datasets"),
     "infer": ("xllm.inference.predict:main", "let a model answer a dataset"),
     "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),
+    "weight_diff": ("xllm.weight_diff:weight_diff", "pass a tuned model on as its difference from the base"),
     "compare": ("xllm.evaluation.compare:compare", "put the scores of several models side by side"),
 }
 
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def usage() -> str:
     lines = ["usage: python -m xllm COMMAND …", ""]
-    lines += [f"  {command:<10}{help_line}" for command, (_, help_line) in COMMANDS.items()]
+    lines += [f"  {command:<12}{help_line}" for command, (_, help_line) in COMMANDS.items()]
     return "\n".join([*lines, "", "python -m xllm COMMAND --help shows what a command takes."])
 
 
