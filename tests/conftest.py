@@ -79,6 +79,20 @@ def real(monkeypatch) -> Path:
 
 
 @pytest.fixture
+def torchrun():
+    """Run a script, or -m and a module, in two processes on the sample data; what they say."""
+
+    def run(*words: object) -> str:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *words]
+        environment = os.environ | {"XLLM_DATA_DIR": str(SAMPLE), "PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
 def page_of(tmp_path):
     """Start `python app.py MODEL` in a checkout, this one if none is named; the address of its page."""
     processes = []

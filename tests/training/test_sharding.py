@@ -1,10 +1,6 @@
 """FSDP2 on two CPU processes: what is sharded, in which precision, and what is saved of it."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,10 +17,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from xllm import HOME
 from xllm.training.sharding import layers
 
-SAMPLE = HOME / "data" / "sample"
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
 WIDE = SIZE | {"intermediate_size": 32, "num_key_value_heads": 1, "head_dim": 8}
 
@@ -45,26 +39,6 @@ def test_the_layers_of_a_family_are_found(config, layer):
     with torch.device("meta"):
         found = layers(AutoModelForCausalLM.from_config(config))
     assert [type(module).__name__ for module in found] == [layer] * 3
-
-
-def torchrun(code: str | list[str], folder: Path, processes: int = 2, **environment: str) -> str:
-    """What several processes say that run a script, or `xllm` with these words."""
-    if isinstance(code, str):
-        (folder / "script.py").write_text(code)
-    words = [str(folder / "script.py")] if isinstance(code, str) else ["-m", "xllm", *code]
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        str(processes),
-        *words,
-    ]
-    environment = os.environ | {"XLLM_DATA_DIR": str(SAMPLE), "PYTHONPATH": str(HOME)} | environment
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 CHECK = """
@@ -97,11 +71,12 @@ print("checked")
 
 
 @pytest.mark.parametrize("group", [2, 1])
-def test_weights_are_sharded_in_float32_and_compute_in_bf16(llama, tmp_path, group):
-    assert torchrun(CHECK.replace("MODEL", str(llama)).replace("GROUP", str(group)), tmp_path).count("checked") == 2
+def test_weights_are_sharded_in_float32_and_compute_in_bf16(llama, torchrun, tmp_path, group):
+    (tmp_path / "check.py").write_text(CHECK.replace("MODEL", str(llama)).replace("GROUP", str(group)))
+    assert torchrun(tmp_path / "check.py").count("checked") == 2
 
 
-def test_ways_of_sharding_do_not_change_the_trajectory(llama, cli, sample, tmp_path):
+def test_ways_of_sharding_do_not_change_the_trajectory(llama, cli, torchrun, sample, tmp_path):
     flags = [
         "--max_steps",
         "3",
@@ -122,7 +97,7 @@ def test_ways_of_sharding_do_not_change_the_trajectory(llama, cli, sample, tmp_p
     expected = load_file(tmp_path / "one" / "model.safetensors")
     for name, more in ways.items():
         folder = tmp_path / name.split()[0]
-        torchrun([*words, str(folder), *flags, *more], tmp_path, OMP_NUM_THREADS="1")
+        torchrun("-m", "xllm", *words, folder, *flags, *more)
         weights = load_file(folder / "model.safetensors")
         assert weights.keys() == expected.keys() and not list(folder.glob("*-of-*"))
         assert AutoConfig.from_pretrained(folder).model_type == "llama"

@@ -47,6 +47,14 @@ class DataArguments:
         default=None,
         metadata={"help": "Leave out rows that overlap with these test sets, separated by commas: xquad_zh,mlqa_zh."},
     )
+    eval_mixture: str | None = field(
+        default=None, metadata={"help": "Held-out rows; their loss is logged every --eval_steps and at the end."}
+    )
+    dev: str | None = field(
+        default=None,
+        metadata={"help": "Questions that are answered greedily and scored then, as translation_flores_en-zh[:50]."},
+    )
+    eval_split: str = field(default="validation", metadata={"help": "The split of --eval_mixture and --dev."})
     num_proc: int = field(default=1, metadata={"help": "Processes that tokenize."})
     lock: str | None = field(default=None, metadata={"help": "Refuse a mixture that isn't that of this lockfile."})
     prepare_only: bool = field(
@@ -59,6 +67,7 @@ ROWS = ("per_device_train_batch_size", "gradient_accumulation_steps")
 INSTEAD = {  # flags of TrainingArguments that have no place here → what has
     "fsdp": "several processes shard the model by themselves; --hsdp_group and --cpu_offload say how",
     "fsdp_config": "several processes shard the model by themselves; --hsdp_group and --cpu_offload say how",
+    "eval_strategy": "--eval_mixture and --dev evaluate, every --eval_steps",
     "save_strategy": "--save_steps N saves checkpoints",
     "resume_from_checkpoint": "the same command, given again, goes on from its last checkpoint",
 }
@@ -117,8 +126,8 @@ def _check(given: Namespace, window: int | None) -> None:
     """Raise XllmError for flags that can't be or would have no effect."""
     if window and given.model_max_length > window:
         raise XllmError(f"--model_max_length {given.model_max_length} is longer than the model's window of {window}")
-    if given.eval_strategy != "no":
-        raise XllmError(f"--eval_strategy {given.eval_strategy}: training has no evaluation set; leave it out")
+    if given.eval_steps is not None and (given.eval_steps < 1 or not (given.eval_mixture or given.dev)):
+        raise XllmError(f"--eval_steps {given.eval_steps}: it must be 1 or more, and goes with --eval_mixture or --dev")
     if given.save_steps is not None and (given.save_steps < 1 or given.save_steps != int(given.save_steps)):
         raise XllmError(f"--save_steps {given.save_steps}: it must be a whole number above 0")
     if given.tokens_per_micro_batch is not None and given.tokens_per_micro_batch < 1:

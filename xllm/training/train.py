@@ -17,6 +17,7 @@ from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.runinfo import RunInfo
 from xllm.training import checkpoint, memory, unfinished, watch
 from xllm.training.arguments import Request, read
+from xllm.training.develop import Develop, Held
 from xllm.training.flat import make_losses
 from xllm.training.layout import Steps
 from xllm.training.sharding import shard, whole_weights
@@ -25,12 +26,15 @@ from xllm.training.trainer import StepTrainer
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training reads: a base model's place and tokenizer, and a mixture as token ids."""
+    """What training reads: a base model's place and tokenizer, a mixture as token ids, and what the model is held to
+    meanwhile."""
 
     source: str
     tokenizer: PreTrainedTokenizerFast
     mixture: Mixture
     encoded: Encoded
+    held_out: Encoded | None
+    questions: Mixture | None
 
 
 def main(argv: list[str]) -> None:
@@ -65,7 +69,14 @@ def prepare(request: Request) -> Prepared:
         check_lost(encoded, data.max_lost)
     if request.training.process_index == 0:
         print(encoded)
-    return Prepared(source, tokenizer, mixture, encoded)
+    held_out, questions = (
+        text and load_mixture(text, data.eval_split, data.data_dir) for text in (data.eval_mixture, data.dev)
+    )
+    if held_out:
+        held_out = encode(held_out, tokenizer, data.template, data.model_max_length, data.num_proc)
+        if not len(held_out.rows):
+            raise XllmError(f"no row of {data.eval_mixture} has any response left")
+    return Prepared(source, tokenizer, mixture, encoded, held_out or None, questions or None)
 
 
 def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
@@ -123,7 +134,7 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     model.generation_config.do_sample = model.generation_config.do_sample or bool(
         model.generation_config.temperature or model.generation_config.top_p
     )
-    longest = prepared.encoded.longest
+    longest = max(encoded.longest for encoded in (prepared.encoded, prepared.held_out) if encoded)
     flat = make_losses(model, longest)
     checkpointing = getattr(args, "activation_checkpointing", None) or args.gradient_checkpointing or False
     budget = data.tokens_per_micro_batch or memory.budget(
@@ -138,21 +149,22 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
         raise XllmError(f"--tokens_per_micro_batch {budget} is less than the {longest} tokens of the longest row")
     peak = watch.matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
     watcher = watch.Watch(Path(args.output_dir), model, peak, args.world_size)
-    steps = Steps(
-        prepared.encoded.rows,
-        request.rows_a_step,
-        args.seed if args.data_seed is None else args.data_seed,
-        budget,
-        flat=flat,
-        rank=args.process_index,
-        ranks=args.world_size,
+    seed = args.seed if args.data_seed is None else args.data_seed
+    layout = {"flat": flat, "rank": args.process_index, "ranks": args.world_size}
+    steps, held_out = (
+        encoded and Steps(encoded.rows, request.rows_a_step, seed, budget, **layout)
+        for encoded in (prepared.encoded, prepared.held_out)
     )
     if args.world_size > 1:
         shard(model, bf16=args.bf16, group=data.hsdp_group, cpu_offload=data.cpu_offload)
     try:
-        return StepTrainer(model=model, args=args, steps=steps, watch=watcher)
+        trainer = StepTrainer(model=model, args=args, steps=steps, watch=watcher)
     except (ValueError, RuntimeError, ImportError) as error:  # flags that don't go together
         raise XllmError(f"the Trainer refuses these flags: {error}") from error
+    if held_out or prepared.questions:
+        held = Held(held_out, prepared.questions, data.template, prepared.tokenizer)
+        trainer.add_callback(Develop(trainer, held, args.eval_steps))
+    return trainer
 
 
 def save(trainer: StepTrainer, folder: Path) -> None:
