@@ -29,8 +29,15 @@ def raw(instruction: str, input: str) -> str:
     return f"{instruction}\n\n{input}" if input else instruction
 
 
+TEXT = "text"  # no prompt: all that a record holds is trained on, as in continued pretraining
+
 # template name → the prompt for a record's instruction and input
-TEMPLATES: dict[str, Callable[[str, str], str]] = {"alpaca": alpaca, "raw": raw}
+TEMPLATES: dict[str, Callable[[str, str], str]] = {"alpaca": alpaca, "raw": raw, TEXT: raw}
+
+
+def plain(instruction: str, input: str, output: str) -> str:
+    """What a record says, without any prompt around it."""
+    return "\n\n".join(part for part in (instruction, input, output) if part)
 
 
 def check_template(name: str) -> str:

@@ -172,6 +172,30 @@ def test_a_step_has_128_rows_on_any_number_of_gpus():
     assert recipe.rows_a_step(None, 4, 8, 2) == recipe.rows_a_step(64, 4, 8, 2) == 64
 
 
+def test_continued_pretraining_reads_plain_text_in_blocks(cli, tiny, root, tmp_path):
+    (root / "text").mkdir()
+    texts = ["The river runs past the mill. " * 20, "它从磨坊旁边流过。", "x"]
+    (root / "text" / "news_en.txt").write_text("\n".join([*texts, "", " \n"]))
+    words = ("train", tiny, "text_news_en", "continue", "--output_dir", tmp_path / "out", "--model_max_length", "64")
+    assert cli(*words, "--max_steps", "1").code == 0
+    log = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["encoding"]["template"] == "text"
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    total = count = 0
+    for text in texts:
+        ids = [*tokenizer(text.strip()).input_ids, tokenizer.eos_token_id]
+        for start in range(0, len(ids), 64):
+            block = torch.tensor(ids[start : start + 64])
+            if len(block) > 1:
+                with torch.no_grad():
+                    logits = model(block[None]).logits[0, :-1]
+                total += torch.nn.functional.cross_entropy(logits, block[1:], reduction="sum").item()
+                count += len(block) - 1
+    assert run["encoding"]["terms"][0]["target_tokens"] == count > 100
+    assert log[0]["loss"] == pytest.approx(total / count, rel=1e-5)
+
+
 def test_preparing_checks_and_fills_the_cache_but_trains_nothing(tune, cli):
     outcome, folder = tune("alpaca_en[:8]", "--prepare_only")
     assert outcome.code == 0 and not outcome.out and "alpaca_en: 8 rows" in outcome.err and not folder.exists()

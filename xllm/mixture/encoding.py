@@ -24,7 +24,7 @@ from tqdm import tqdm
 from xllm.errors import XllmError
 from xllm.mixture import cache
 from xllm.mixture.mix import Mixture
-from xllm.prompts import TEMPLATES
+from xllm.prompts import TEMPLATES, TEXT, plain
 
 if TYPE_CHECKING:  # mixing does without transformers until there is something to tokenize
     from transformers import PreTrainedTokenizerFast
@@ -169,12 +169,25 @@ def _encode(work: Work, part: int, start: int) -> tuple[str, dict[str, int], pa.
         "dropped": int(dropped.sum()),
         "lost_target_tokens": int(lost.sum()),
     }
+    named = [f"{name}/{number}" for number in batch["id"]]
+    if template == TEXT:
+        ids, first, lost, named = _blocks(ids, named, max_length)
+        dropped = np.array([len(block) < 2 for block in ids])
+        counts |= {"cut": 0, "dropped": int((lengths < 2).sum()), "lost_target_tokens": 0}
+        counts["target_tokens"] = sum(len(block) - 1 for block in ids)
     kept = np.flatnonzero(~dropped)
     ends = np.cumsum([0, *(len(ids[row]) for row in kept)], dtype=np.int32)
     flat = np.concatenate([ids[row] for row in kept]) if len(kept) else np.zeros(0, np.int32)
-    named = [f"{name}/{batch['id'][row]}" for row in kept]
-    columns = pa.ListArray.from_arrays(ends, flat), first[kept], lost[kept], named
+    columns = pa.ListArray.from_arrays(ends, flat), first[kept], lost[kept], [named[row] for row in kept]
     return name, counts, pa.table(dict(zip(FEATURES, columns, strict=True)), FEATURES.arrow_schema)
+
+
+def _blocks(ids: list[np.ndarray], named: list[str], size: int) -> tuple[list, np.ndarray, np.ndarray, list]:
+    """Long texts in blocks of `size` tokens: the columns of FEATURES."""
+    texts = zip(ids, named, strict=True)
+    blocks = [(text[start : start + size], name) for text, name in texts for start in range(0, len(text), size)]
+    ones = np.ones(len(blocks), np.int32)
+    return [block for block, _ in blocks], ones, 0 * ones, [name for _, name in blocks]
 
 
 def check_lost(encoded: Encoded, most: str) -> None:
@@ -199,10 +212,15 @@ def encode_batch(
 
     A token is trained on if it begins at or after the first character of the response, and so is eos. That is the
     reference's mask: a token that straddles the boundary counts as prompt there too. A long row loses its end, eos
-    included, as in the reference: an answer that was cut must not teach the model to stop there.
+    included, as in the reference: an answer that was cut must not teach the model to stop there. With the template
+    TEXT there is no prompt, and nothing is cut.
     """
-    asked = [TEMPLATES[template](*pair) for pair in zip(batch["instruction"], batch["input"], strict=True)]
-    texts = [prompt + output for prompt, output in zip(asked, batch["output"], strict=True)]
+    records = list(zip(batch["instruction"], batch["input"], batch["output"], strict=True))
+    asked = ["" if template == TEXT else TEMPLATES[template](*record[:2]) for record in records]
+    texts = [
+        plain(*record) if template == TEXT else prompt + record[2]
+        for prompt, record in zip(asked, records, strict=True)
+    ]
     backend = tokenizer.backend_tokenizer  # what `tokenizer` calls, without the columns that nobody reads here
     backend.no_padding()
     backend.no_truncation()
@@ -211,7 +229,7 @@ def encode_batch(
         ids = encoding.ids
         if not ids or ids[-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
             ids.append(tokenizer.eos_token_id)
-        rows.append(np.array(ids[:max_length], np.int32))
+        rows.append(np.array(ids if template == TEXT else ids[:max_length], np.int32))
         # what comes first isn't trained on in any case: nothing before it could predict it
         first[row] = max(1, _first_token(encoding, len(asked[row]), len(texts[row]), len(ids) - 1))
         lengths[row] = len(ids)

@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 from xllm import models
 from xllm.errors import XllmError
 from xllm.flags import FlagParser
-from xllm.prompts import TEMPLATES
+from xllm.prompts import TEMPLATES, TEXT
 from xllm.records import check_name, partial
 from xllm.training import recipe
 
@@ -63,6 +63,7 @@ class DataArguments:
     )
 
 
+CONTINUE = "continue"  # the method that is continued pretraining, on plain text
 ROWS = ("per_device_train_batch_size", "gradient_accumulation_steps")
 INSTEAD = {  # flags of TrainingArguments that have no place here → what has
     "fsdp": "several processes shard the model by themselves; --hsdp_group and --cpu_offload say how",
@@ -91,9 +92,11 @@ def read(argv: list[str]) -> Request:
     words = {
         "base": "the model to start from: a folder under model/, a path, or a hub id",
         "mixture": "what to train on, as alpaca_en+alpaca_zh[:1000]",
-        "method": "(finetune) the last part of the new model's name",
+        "method": "(finetune) the last part of the new model's name; continue trains on plain text",
     }
     parser = FlagParser("train", words, [DataArguments, TrainingArguments])
+    if parser.known(argv).method == CONTINUE:
+        parser.set_defaults(template=TEXT)
     parser.set_defaults(**dict.fromkeys((*ROWS, "output_dir", "save_steps")), **recipe.COMMON)
     given = parser.known(argv)
     config = models.load_config(models.find(given.base))
