@@ -51,8 +51,9 @@ def main() -> None:
     args = parser.parse_args()
     ways = [way for way in WAYS if args.trl or not way.startswith("trl")]
     if args.memory_of:
-        print(json.dumps(peak_of(args)))
-        return
+        print(json.dumps(peak_of(args)), flush=True)
+        os._exit(0)  # TRL's trainer still waits for its next step
+    peaks = {way: memory_of(way) for way in ways}  # first, while this process holds nothing
     run = Run(args)
     for way in ways:
         run.step(way, 0)  # warm
@@ -68,7 +69,6 @@ def main() -> None:
             seconds[way].append(time.perf_counter() - began)
             tokens[way].append(count)
             losses[way].append(loss)
-    peaks = {way: memory_of(way) for way in ways}
     lines = []
     for way, times in seconds.items():
         speeds = [count / taken for count, taken in zip(tokens[way], times, strict=True)]
