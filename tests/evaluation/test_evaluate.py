@@ -124,3 +124,9 @@ def test_mistakes_are_one_line(cli, model, tmp_path, monkeypatch, words, message
     monkeypatch.chdir(tmp_path)
     outcome = cli(*words)
     assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1 and not outcome.out
+
+
+def test_a_model_that_was_fetched_and_not_tuned_has_no_card(cli, model):
+    folder = model("fetched", CLOSE, ["1864", "Bell House"])
+    write_json(folder / "run.json", {"command": ["python"], "fetched": "smollm2-135m"})
+    assert cli("evaluate", folder).code == 0 and not (folder / "README.md").exists()

@@ -32,7 +32,7 @@ def evaluate(model, *datasets):
             rows += [[name, s.metric, round(s.value, 2), s.count, s.signature] for s in group]
     if not rows:
         raise XllmError(f"there is nothing to score in {', '.join(datasets or answered)}")
-    if (folder.parent / "run.json").is_file():  # a model that was tuned here
+    if "encoding" in models.run_facts(model):  # it was tuned here, not just fetched
         card.write(folder.parent)
     print(tabulate(rows, ["dataset", "metric", "score", "rows", "signature"], disable_numparse=[4]))
 

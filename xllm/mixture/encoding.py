@@ -196,7 +196,7 @@ def check_lost(encoded: Encoded, most: str) -> None:
     if match is None:
         raise XllmError(f"--max_lost {most}: it must be a percentage, as 2%")
     for term in encoded.terms:
-        share = 100 * term["lost_target_tokens"] / term["target_tokens"]
+        share = 100 * term["lost_target_tokens"] / max(1, term["target_tokens"])
         if share > float(match[1]):
             raise XllmError(
                 f"{term['from']} loses {share:.2f} % of its target tokens, --max_lost allows {most}: "

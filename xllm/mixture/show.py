@@ -114,9 +114,9 @@ def table(terms: list[dict]) -> str:
         for column in columns:
             line.append(f"{_number_of(term[column]):,}")
             if column in ("rows", "target_tokens"):
-                line.append(f"{100 * term[column] / everything[column]:.1f} %")
+                line.append(f"{100 * term[column] / max(1, everything[column]):.1f} %")
             if column == "lost_target_tokens":
-                line.append(f"{100 * term[column] / term['target_tokens']:.2f} %")
+                line.append(f"{100 * term[column] / max(1, term['target_tokens']):.2f} %")
         lines.append(line)
     header = ["term", "language"]
     for column in columns:
