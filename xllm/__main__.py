@@ -69,8 +69,12 @@ def serve(function: Callable, argv: list[str]) -> None:
 
     if not {"--help", "-h"}.intersection(argv):
         words, flags = split(function, argv)
+        switches = {name for name, p in inspect.signature(function).parameters.items() if p.default is False}
         # fire would read 1.10 as a number and a,b as a tuple; quoted, every value stays the text that was typed
-        argv = [*map(repr, words), *(f"--{name}={value!r}" for name, value in flags.items())]
+        argv = [
+            *map(repr, words),
+            *(f"--{name}={value if name in switches else repr(value)}" for name, value in flags.items()),
+        ]
     fire.Fire(function, command=argv, name=f"xllm {function.__name__}")
 
 
@@ -94,6 +98,8 @@ def split(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, str
             value = "True" if switch else next(rest, "--")
         if value.startswith("--"):
             raise XllmError(f"{flag} needs a value; {help_hint}")
+        if signature.parameters[name].default is False and value not in ("True", "False"):
+            raise XllmError(f"{flag} {value}: it is a switch; {help_hint}")
         flags[name] = value
     try:
         signature.bind(*words, **flags)

@@ -105,6 +105,19 @@ def test_a_lockfile_holds_training_to_the_same_mixture(cli, data, llama, tmp_pat
     assert "is no lockfile" in train(text).err
 
 
+def test_a_lockfile_holds_what_is_left_out(cli, sample, llama, tmp_path):
+    text, lock = "alpaca_en[:9]+translation_daily_en-zh[:40]", tmp_path / "mixture.lock"
+    flags = ["--filter_parallel", "--drop_contaminated", "xquad_en", "--lock", lock]
+    assert cli("mixture", text, *flags).code == 0
+    facts = json.loads(lock.read_text())
+    assert facts["filter_parallel"] is True and [test["from"] for test in facts["tests"]] == ["xquad_en"]
+    words = ("train", llama, text, "--prepare_only", "--output_dir", tmp_path / "out")
+    assert cli(*words, *flags).code == 0
+    assert "filter_parallel is False, locked True" in cli(*words, *flags[1:]).err
+    assert "drop_contaminated is None, locked 'xquad_en'" in cli(*words, flags[0], *flags[3:]).err
+    assert cli("mixture", text, "--filter_parallel=no").err.startswith("xllm: --filter_parallel no: it is a switch")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
