@@ -26,7 +26,7 @@ def duplicates(mixture: "Mixture") -> list[dict]:
     spacing (`near_duplicates`), and rows that another dataset has too (`shared`, likewise normalised).
 
     A row is its input and output, or its instruction and output where there is no input. What a factor repeats or a
-    slice takes twice counts once. Texts are told apart by 64-bit hashes: 40 bytes a row are held, whatever its length.
+    slice takes twice counts once. Texts are told apart by 64-bit hashes: 32 bytes a row are held, whatever its length.
     """
     names = [term["from"] for term in mixture.terms]
     rows = np.fromiter((_hashes(row, names) for row in mixture), HASHES, len(mixture))
