@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from xllm.records import partial, read_json
+from xllm.records import read_json, whole
 
 SETTINGS = (
     "num_train_epochs",
@@ -21,9 +21,8 @@ SETTINGS = (
 def write(folder: Path, name: str | None = None) -> None:
     """Write the card of a model from what lies in its folder: run.json, and the scores in test/."""
     run = read_json(folder / "run.json")
-    place = partial(folder / "README.md")
-    place.write_text(text(name or folder.name, run, scores(folder)), encoding="utf-8")
-    place.replace(folder / "README.md")
+    with whole(folder / "README.md") as place:
+        place.write_text(text(name or folder.name, run, scores(folder)), encoding="utf-8")
 
 
 def text(name: str, run: dict, scored: list[list]) -> str:

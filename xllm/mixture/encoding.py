@@ -59,9 +59,14 @@ class Encoded:
     terms: list[dict]
 
     @property
+    def lengths(self) -> np.ndarray:
+        """The tokens of each row, read from the file as a whole column."""
+        return pc.list_value_length(self.rows.data["input_ids"]).to_numpy()
+
+    @property
     def longest(self) -> int:
         """The tokens of the longest row."""
-        return pc.max(pc.list_value_length(self.rows.data["input_ids"])).as_py()
+        return int(self.lengths.max())
 
     def __str__(self) -> str:
         """A line for each dataset, and what the length limit took away of it, if anything."""

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
@@ -60,7 +59,7 @@ def show_row(console: Console, row: int, encoded: Encoded, tokenizer) -> None:
 
 def show_lengths(console: Console, encoded: Encoded, limit: int) -> None:
     """A histogram of the rows' lengths in tokens."""
-    lengths = pc.list_value_length(encoded.rows.data["input_ids"]).to_numpy()
+    lengths = encoded.lengths
     counts, edges = np.histogram(lengths, BINS, (0, limit))
     console.rule("tokens a row", characters="─")
     for count, low, high in zip(counts, edges, edges[1:], strict=False):

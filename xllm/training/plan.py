@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 from tabulate import tabulate
 
 from xllm import models
@@ -89,7 +88,7 @@ WAYS = {
 def amounts(encoded, rows_a_step: int, epochs: float) -> dict:
     """What a mixture comes to: rows, steps, and of an epoch the tokens, target tokens, squares of lengths, and the
     share that the reference's way would have padded."""
-    lengths = pc.list_value_length(encoded.rows.data["input_ids"]).to_numpy().astype(np.int64)
+    lengths = encoded.lengths.astype(np.int64)
     shuffled = lengths[order(len(lengths), 42, 0)]
     fours = np.pad(shuffled, (0, -len(shuffled) % PADDED)).reshape(-1, PADDED)
     return {
