@@ -76,14 +76,14 @@ def window(config) -> int | None:
     return getattr(config, "max_position_embeddings", None)
 
 
-def count_parameters(config) -> int:
-    """The number of weights, counted without making them."""
+def skeleton(config, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
+    """A model without its weights. Raises XllmError where it is no causal language model."""
     import torch
     from transformers import AutoModelForCausalLM
 
     try:
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config).num_parameters()
+            return AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float32)
     except ValueError as error:
         raise XllmError(f"a {config.model_type} model is no causal language model") from error
 
@@ -94,13 +94,24 @@ def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:  # the last where unk_token is ""
         raise _unreadable("tokenizer", source, error) from error
     if not tokenizer.is_fast:
         raise XllmError(f"the tokenizer of {source} has no fast version, which the label boundary needs")
-    if tokenizer.eos_token_id is None:
+    if not tokenizer.eos_token or tokenizer.eos_token_id is None:  # the first LLaMA folders had ""
         raise XllmError(f"the tokenizer of {source} has no eos token, so that no answer could end")
+    _repair_bos(tokenizer)
     return tokenizer
+
+
+def _repair_bos(tokenizer: "PreTrainedTokenizerFast") -> None:
+    """Let a tokenizer that is read from LLaMA's sentencepiece file begin texts with bos unless its settings say
+    otherwise, as with transformers 4, and as LLaMA was trained; transformers 5 says that it does, but doesn't."""
+    file = getattr(tokenizer, "vocab_file", None)
+    from_sentencepiece = file is not None and not Path(file).with_name("tokenizer.json").exists()
+    named = type(tokenizer).__name__.startswith("LlamaTokenizer")
+    if from_sentencepiece and named and "add_bos_token" not in tokenizer.init_kwargs:
+        tokenizer.add_bos_token = True
 
 
 def load_model(source: str, dtype: "torch.dtype") -> "PreTrainedModel":

@@ -66,16 +66,11 @@ class Weights:
         self.folder, self.files = folder, sorted(folder.glob("*.safetensors"))
         if not self.files:
             raise XllmError(f"{folder} has no weights in safetensors")
-        self.places = {}
-        for path in self.files:
-            with safe_open(path, "pt") as file:
-                self.places |= dict.fromkeys(file.keys(), path)
+        opened = [safe_open(path, "pt") for path in self.files]
+        self.places = {name: file for file in opened for name in file.keys()}  # noqa: SIM118  it is no dict
 
     def get(self, name: str):
-        from safetensors import safe_open
-
-        with safe_open(self.places[name], "pt") as file:
-            return file.get_tensor(name)
+        return self.places[name].get_tensor(name)
 
     def sha256(self) -> str:
         """Of the names, types, shapes and bytes of all weights, however they are spread over files."""

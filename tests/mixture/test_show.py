@@ -122,9 +122,9 @@ def test_a_lockfile_holds_what_is_left_out(cli, sample, llama, tmp_path):
     ("words", "message"),
     [
         (["alpca_en"], "did you mean alpaca?"),
-        (["alpaca_en", "--mix_rows", "many"], "--mix_rows many: it must be a number"),
-        (["alpaca_en", "--mix_rows", "0"], "--mix_rows 0: it must be 1 or more"),
-        (["alpaca_en", "--mix_temperature", "0"], "--mix_temperature 0.0: it must be above 0"),
+        (["alpaca_en", "--mix_rows", "many"], "--mix_rows many: it must be a whole number, 1 or more"),
+        (["alpaca_en", "--mix_rows", "0"], "--mix_rows 0: it must be a whole number, 1 or more"),
+        (["alpaca_en", "--mix_temperature", "0"], "--mix_temperature 0: it must be a number above 0"),
         (["alpaca_en", "--split", "test"], "unknown split 'test'; there are: train"),
         (["alpaca_en", "--model", "nowhere"], "unknown model 'nowhere'"),
         (["alpaca_en", "--loc", "x"], "unknown flag '--loc'; did you mean --lock"),

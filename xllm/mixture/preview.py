@@ -13,6 +13,7 @@ from xllm.mixture.encoding import Encoded, encode
 from xllm.mixture.mix import load_mixture
 from xllm.prompts import check_template
 from xllm.records import check_name, whole
+from xllm.values import whole_number
 
 MASKED, TRAINED = "cyan", "bold green"
 BINS = 12  # lines of the histogram
@@ -25,19 +26,17 @@ def preview(text, *, model, n="3", split="train", template="alpaca", model_max_l
     Masked tokens (the prompt) and trained ones (the response and its eos) have headings and colours of their own.
     --html FILE writes the same as a page.
     """
-    for flag, value in (("n", n), ("model_max_length", model_max_length)):
-        if not value.isdecimal() or not int(value):
-            raise XllmError(f"--{flag} {value}: it must be a whole number above 0")
+    count, max_length = whole_number("n", n), whole_number("model_max_length", model_max_length)
     check_template(template)
     tokenizer = models.load_tokenizer(models.find(model))
     mixture = load_mixture(text, split, data_dir)
-    encoded = encode(mixture, tokenizer, template, int(model_max_length))
+    encoded = encode(mixture, tokenizer, template, max_length)
     if not len(encoded.rows):
-        raise XllmError(f"no row has any response left within --model_max_length {model_max_length} tokens")
+        raise XllmError(f"no row has any response left within --model_max_length {max_length} tokens")
     console = Console(record=True, highlight=False, soft_wrap=True)
-    for row in np.unique(np.linspace(0, len(encoded.rows) - 1, int(n)).round().astype(int)):
+    for row in np.unique(np.linspace(0, len(encoded.rows) - 1, count).round().astype(int)):
         show_row(console, int(row), encoded, tokenizer)
-    show_lengths(console, encoded, int(model_max_length))
+    show_lengths(console, encoded, max_length)
     if html is not None:
         with whole(check_name(Path(html))) as place:
             console.save_html(str(place))

@@ -7,13 +7,13 @@ from pathlib import Path
 from tabulate import tabulate
 
 from xllm import models
-from xllm.errors import XllmError
 from xllm.mixture import overlap, quality
 from xllm.mixture.encoding import encode
 from xllm.mixture.lock import write_lock
 from xllm.mixture.mix import Mixture, Selection, load_mixture, load_tests
 from xllm.prompts import check_template
 from xllm.records import write_json
+from xllm.values import above_zero, whole_number
 
 WORST = 10  # overlapping rows shown
 
@@ -49,14 +49,14 @@ def mixture(
     other reports are of what remains. With --num_proc N that many processes tokenize. No weights are loaded.
     """
     selection = Selection(
-        _number("seed", seed, int),
-        None if mix_rows is None else _number("mix_rows", mix_rows, int),
-        _number("mix_temperature", mix_temperature, float),
+        whole_number("seed", seed, least=0),
+        None if mix_rows is None else whole_number("mix_rows", mix_rows),
+        above_zero("mix_temperature", mix_temperature),
         filter_parallel,
         drop_contaminated,
     )
     check_template(template)
-    max_length = _number("model_max_length", model_max_length, int)
+    max_length = whole_number("model_max_length", model_max_length)
     loaded = load_mixture(text, split, data_dir, selection)
     tests = load_tests(against, data_dir)
     if model is None:
@@ -64,7 +64,7 @@ def mixture(
         terms = [{key: term[key] for key in keys if key in term} for term in loaded.kept.terms]
     else:
         tokenizer = models.load_tokenizer(models.find(model))
-        terms = encode(loaded, tokenizer, template, max_length, _number("num_proc", num_proc, int)).terms
+        terms = encode(loaded, tokenizer, template, max_length, whole_number("num_proc", num_proc)).terms
     if duplicates:
         terms = [term | more for term, more in zip(terms, overlap.duplicates(loaded.kept), strict=True)]
     if parallel:
@@ -137,10 +137,3 @@ def by_language(terms: list[dict]) -> list[dict]:
 
 def _number_of(value: int | dict[str, int]) -> int:
     return sum(value.values()) if isinstance(value, dict) else value  # left_out, by reason
-
-
-def _number(flag: str, text: str, kind: type):
-    try:
-        return kind(text)
-    except ValueError:
-        raise XllmError(f"--{flag} {text}: it must be a number") from None

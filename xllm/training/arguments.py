@@ -105,7 +105,7 @@ def read(argv: list[str]) -> Request:
     processes = int(os.environ.get("WORLD_SIZE") or (given.prepare_only and os.environ.get("NPROC")) or 1)
     _check_sharding(given, processes)
     rows = recipe.rows_a_step(given.global_batch_size, *(getattr(given, flag) for flag in ROWS), processes)
-    settings = recipe.defaults(models.count_parameters(config)) | recipe.machine()
+    settings = recipe.defaults(models.skeleton(config).num_parameters()) | recipe.machine()
     if given.fp16:
         settings.pop("bf16", None)
     if given.save_steps is not None:

@@ -3,7 +3,13 @@
 import torch
 import torch.nn.functional as F
 
-CHUNK = 2**25  # logits that exist at a time: 128 MiB in float32
+# logits that exist at a time: 32 MiB of float32, which stay in a CPU's cache; 512 MiB, which keep a GPU busy
+CHUNK = {"cpu": 2**23, "cuda": 2**27}
+
+
+def chunk_rows(words: int, device: str) -> int:
+    """How many targets' logits over a vocabulary of so many words exist at a time."""
+    return max(1, CHUNK["cpu" if device == "cpu" else "cuda"] // words)
 
 
 class _Chunked(torch.autograd.Function):
@@ -16,7 +22,7 @@ class _Chunked(torch.autograd.Function):
         parameters = [weight] if bias is None else [weight, bias]
         sums = [torch.zeros_like(parameter, dtype=torch.float32) for parameter in parameters]
         hidden_grad = torch.empty_like(hidden)
-        size = max(1, CHUNK // weight.shape[0])
+        size = chunk_rows(weight.shape[0], weight.device.type)
         for start in range(0, len(targets), size):
             part = slice(start, start + size)
             raw = F.linear(hidden[part], weight, bias)

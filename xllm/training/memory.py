@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 
-from xllm.training.loss import CHUNK
+from xllm import models
+from xllm.training.loss import chunk_rows
 from xllm.training.sharding import layers
 
 TRACED = 256  # tokens that are sent through the model; what they leave behind grows with their number
@@ -26,21 +27,22 @@ class Memory:
         return sum(vars(self).values())
 
 
-def skeleton(config, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """The model without its weights."""
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype)
-
-
 def estimate(
-    config, tokens: int, ranks: int, *, bf16: bool, checkpointing: bool = False, offload: bool = False
+    config,
+    tokens: int,
+    ranks: int,
+    *,
+    bf16: bool,
+    checkpointing: bool = False,
+    offload: bool = False,
+    device: str = "cuda",
 ) -> Memory:
     """The memory of micro-batches of so many tokens on each of `ranks` that share the model.
 
     Exact are weights, gradients and Adam's two moments, in float32. What the layers keep for the backward pass is
     counted by sending tokens through the model on the meta device.
     """
-    model = skeleton(config, torch.bfloat16 if bf16 else torch.float32)
+    model = models.skeleton(config, torch.bfloat16 if bf16 else torch.float32)
     count, width = model.num_parameters(), 2 if bf16 else 4
     sizes = [sum(weight.numel() for weight in module.parameters()) for module in layers(model)]
     gathered = 0
@@ -53,7 +55,7 @@ def estimate(
     if checkpointing:  # the inputs of all layers, and all of the one that is computed again
         kept = width * config.hidden_size * len(sizes) + kept // len(sizes)
     # the logits of a chunk and their gradient, the head's gradient as it is summed up and as it is handed on
-    logits = 2 * 4 * min(CHUNK, tokens * config.vocab_size) + 4 * head
+    logits = 2 * 4 * config.vocab_size * min(tokens, chunk_rows(config.vocab_size, device)) + 4 * head
     return Memory(share + gathered, share, 2 * share, kept * tokens, logits)
 
 
@@ -98,7 +100,7 @@ def _traced_attention(module, query, key, value, attention_mask, **_):
     return _Traced.apply(query, key, value).transpose(1, 2), None
 
 
-LARGEST, ON_CPU = 16384, 1024  # tokens of a micro-batch beyond which nothing is gained
+LARGEST, ON_CPU = 16384, 512  # tokens of a micro-batch beyond which nothing is gained
 SPARE = 0.9  # of a GPU's memory that is counted on; the rest goes to the context and to fragments
 
 

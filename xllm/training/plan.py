@@ -14,6 +14,7 @@ from xllm.records import write_json
 from xllm.training import memory, recipe
 from xllm.training.layout import order
 from xllm.training.watch import costs
+from xllm.values import above_zero, whole_number
 
 GIB = 2**30
 PADDED = 4  # rows that the reference pads to the longest of them
@@ -41,9 +42,13 @@ def plan(
     (of the GPU in bf16; 312 is an A100's) and --mfu, the share of it that is reached. --json FILE writes the same. No
     weights are read.
     """
-    ranks, tokens = _whole("gpus", gpus), _whole("tokens_per_micro_batch", tokens_per_micro_batch)
-    length = _whole("model_max_length", model_max_length)
-    room, peak, share = (_above("gpu_memory", gpu_memory), _above("gpu_tflops", gpu_tflops), _above("mfu", mfu))
+    ranks, tokens = whole_number("gpus", gpus), whole_number("tokens_per_micro_batch", tokens_per_micro_batch)
+    length = whole_number("model_max_length", model_max_length)
+    room, peak, share = (
+        above_zero("gpu_memory", gpu_memory),
+        above_zero("gpu_tflops", gpu_tflops),
+        above_zero("mfu", mfu),
+    )
     if share > 1:
         raise XllmError(f"--mfu {mfu}: it is a share, 1 at most")
     check_template(template)
@@ -52,11 +57,13 @@ def plan(
     encoded = encode(load_mixture(mixture, "train", data_dir), models.load_tokenizer(source), template, length)
     if not len(encoded.rows):
         raise XllmError(f"no row has any response left within --model_max_length {length} tokens")
-    rows = recipe.BATCH if global_batch_size is None else _whole("global_batch_size", global_batch_size)
-    settings = recipe.defaults(models.count_parameters(config))
-    epochs = settings["num_train_epochs"] if num_train_epochs is None else _above("num_train_epochs", num_train_epochs)
+    rows = recipe.BATCH if global_batch_size is None else whole_number("global_batch_size", global_batch_size)
+    skeleton = models.skeleton(config)
+    settings = recipe.defaults(skeleton.num_parameters())
+    epochs = (
+        settings["num_train_epochs"] if num_train_epochs is None else above_zero("num_train_epochs", num_train_epochs)
+    )
     data = amounts(encoded, rows, epochs)
-    skeleton = memory.skeleton(config)
     operations = epochs * sum(cost * data[what] for what, cost in costs(skeleton).items())
     hours = operations / (peak * 1e12 * share) / 3600
     ways = []
@@ -120,19 +127,3 @@ def table(report: dict, ranks: int, room: float, share: float) -> str:
     header = ["GiB on each GPU", *parts, f"fits into {room:g}"]
     aligned = ["left", *["right"] * (len(header) - 1)]
     return tabulate(facts, tablefmt="plain") + "\n\n" + tabulate(lines, header, disable_numparse=True, colalign=aligned)
-
-
-def _whole(flag: str, text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise XllmError(f"--{flag} {text}: it must be a whole number above 0")
-    return int(text)
-
-
-def _above(flag: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise XllmError(f"--{flag} {text}: it must be a number above 0")
-    return value
