@@ -8,7 +8,8 @@ Optimizer steps over the same rows of a mixture, in float32 on a CPU or bf16 aut
   xllm         xllm.training, the same rows in each step as the reference
 Prints useful tokens a second (those of the rows, without padding), median and spread over the repeats, the ratio of
 xllm to each, the share of what torch.mm reaches at this model's shapes in the same run that useful operations make up,
-and the highest memory of two steps of each in a process of its own: anonymous on a CPU, allocated on a GPU.
+and the highest memory of each in a process of its own, over a first step and the one of the epoch in which the
+reference pads its rows to the longest: anonymous on a CPU, allocated on a GPU.
 The losses of the reference and of xllm stand below the table, step by step.
 """
 
@@ -24,6 +25,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from tabulate import tabulate
 
@@ -110,6 +112,7 @@ class Run:
         self.plain = models.load_model(self.source, torch.float32)
         self.costs = costs(self.plain)
         self.made: dict[str, tuple] = {}
+        self.order: list[int] = list(range(args.repeats + 1))  # of the steps, as they come
         self.layout = Steps(self.rows, args.rows, SEED, args.tokens_per_micro_batch, flat=True, rank=0, ranks=1)
 
     def useful(self, step: int) -> dict:
@@ -118,6 +121,16 @@ class Run:
     def operations(self, step: int) -> int:
         counted = self.useful(step)
         return sum(cost * counted[what] for what, cost in self.costs.items())
+
+    def widest(self) -> int:
+        """The step in which the reference's four rows, padded, are the most tokens."""
+        lengths = pc.list_value_length(self.rows.data["input_ids"]).to_numpy()
+        found = [lengths[self.layout.numbers(step)] for step in range(len(self.layout))]
+        widths = [
+            max(len(step[i : i + MICRO]) * step[i : i + MICRO].max() for i in range(0, len(step), MICRO))
+            for step in found
+        ]
+        return int(np.argmax(widths))
 
     def step(self, way: str, step: int) -> tuple[float, int]:
         """One optimizer step: its loss, and its tokens without padding."""
@@ -178,7 +191,7 @@ def trl_steps(run: Run, way: str):
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    numbers = np.concatenate([run.layout.numbers(step) for step in range(run.args.repeats + 1)])
+    numbers = np.concatenate([run.layout.numbers(step) for step in run.order])
     rows = run.rows[numbers]
     table = {
         "input_ids": [row.tolist() for row in rows["input_ids"]],
@@ -246,10 +259,10 @@ def memory_of(way: str) -> int:
 
 def peak_of(args: argparse.Namespace) -> int:
     run = Run(args)
+    run.order = [0, run.widest()]
     if run.device.type == "cuda":
-        run.step(args.memory_of, 0)
-        torch.cuda.reset_peak_memory_stats()
-        run.step(args.memory_of, 1)
+        for step in run.order:
+            run.step(args.memory_of, step)
         return torch.cuda.max_memory_allocated()
     del run.plain
     peak, going = 0, True
@@ -265,7 +278,7 @@ def peak_of(args: argparse.Namespace) -> int:
 
     thread = threading.Thread(target=watch)
     thread.start()
-    for step in range(2):
+    for step in run.order:
         run.step(args.memory_of, step)
     going = False
     thread.join()

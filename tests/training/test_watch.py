@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from xllm.errors import XllmError
-from xllm.training.watch import Watch, costs
+from xllm.training.watch import Watch, costs, matrix_rate
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rows(tune, llama,
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"][3] = math.nan
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    outcome, folder = tune(model=folder, mixture="alpaca_en[:2]+alpaca_zh[:2]")
+    outcome, folder = tune("--tokens_per_micro_batch", 1024, model=folder, mixture="alpaca_en[:2]+alpaca_zh[:2]")
     assert outcome.code == 2 and not folder.exists() and "Traceback" not in outcome.err
     [said] = [line for line in outcome.err.splitlines() if "xllm: " in line]
     assert "the loss isn't finite at alpaca_" in said and "and 1 more rows" in said
@@ -82,3 +82,12 @@ def test_the_operations_are_those_of_the_matrices(llama):
     hidden, inner, heads, words = 32, 64, 4, model.config.vocab_size
     layer = hidden * hidden * 2 + hidden * hidden // 2 * 2 + 3 * hidden * inner
     assert costs(model) == {"tokens": 6 * 2 * layer, "targets": 6 * hidden * words, "squares": 6 * 8 * heads * 2}
+
+
+def test_a_model_whose_layers_are_not_linear_modules_is_counted_too():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=50, n_positions=64, n_embd=16, n_layer=2, n_head=2)
+    model = GPT2LMHeadModel(config)
+    assert costs(model)["tokens"] == 6 * 2 * (16 * 48 + 16 * 16 + 2 * 16 * 64)
+    assert matrix_rate(model, 32, torch.float32, torch.device("cpu")) > 0

@@ -16,6 +16,7 @@ SHOWN = 3  # rows named in a message
 SPIKE = 6.0  # standard deviations above the mean of the steps before
 BEFORE, ENOUGH = 50, 10  # steps that a loss is compared with: at most, at least
 LOG = "log.jsonl"
+TRIES = 5  # of a matrix product, to find how fast it can be
 
 
 class Watch:
@@ -113,32 +114,42 @@ def costs(model: PreTrainedModel) -> dict[str, int]:
     """Floating point operations, forward and backward (three times forward), for each of a step's `tokens` (the
     layers), `targets` (the projection onto the vocabulary) and `squares` of the rows' lengths (causal attention)."""
     config, head = model.config, model.get_output_embeddings()
-    linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear) and module is not head]
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return {
-        "tokens": 6 * sum(module.weight.numel() for module in linear),
+        "tokens": 6 * sum(matrix.numel() for matrix in matrices(model)),
         "targets": 6 * head.weight.numel(),
         "squares": 6 * size * config.num_attention_heads * config.num_hidden_layers,
     }
 
 
+def matrices(model: PreTrainedModel) -> list[torch.Tensor]:
+    """The weights of the layers that tokens are multiplied by."""
+    apart = {model.get_input_embeddings(), model.get_output_embeddings()}
+    owners = [
+        module for module in model.modules() if module not in apart and not isinstance(module, torch.nn.Embedding)
+    ]
+    return [weight for module in owners for weight in module.parameters(recurse=False) if weight.ndim == 2]
+
+
 def matrix_rate(model: PreTrainedModel, tokens: int, dtype: torch.dtype, device: torch.device) -> float:
-    """FLOP/s of torch.mm on this machine, at the shape of a micro-batch going through the widest layer; the best of
-    several tries."""
-    head = model.get_output_embeddings()
-    weights = [m.weight for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
-    rows, columns = max(weights, key=lambda weight: weight.numel()).shape
+    """FLOP/s of torch.mm on this machine at this model's shapes: those of a micro-batch going through the matrices of
+    the layers, each with its share of the work. The best of several tries."""
+    shapes = Counter(tuple(matrix.shape) for matrix in matrices(model))
+    seconds = sum(count * _product_seconds(tokens, *shape, dtype, device) for shape, count in shapes.items())
+    return 2 * tokens * sum(count * rows * columns for (rows, columns), count in shapes.items()) / seconds
+
+
+def _product_seconds(tokens: int, rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> float:
     left = torch.randn(tokens, columns, dtype=dtype, device=device)
     right = torch.randn(columns, rows, dtype=dtype, device=device)
     best = float("inf")
-    for _ in range(5):
+    for _ in range(TRIES):
         began = time.perf_counter()
-        product = left @ right
+        torch.mm(left, right)
         if device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
-    assert product.shape == (tokens, rows)
-    return 2 * tokens * rows * columns / best
+    return best
 
 
 def _listed(names: list[str]) -> str:
