@@ -1,8 +1,9 @@
 """Records and the files that hold them.
 
 A record has four strings, `id`, `instruction`, `input`, `output`. Datasets with several accepted answers add a
-fifth column, `answers` (a list of strings, `output` being its first); the mixer adds `from` (the term that the
-record came from) and inference adds `prediction`.
+fifth column, `answers` (a list of strings, `output` being its first); those with a closed set of answers add `labels`
+(a list of strings, one of which is `output`, or "" where the right one isn't published). The mixer adds `from` (the
+term that the record came from) and inference adds `prediction`.
 """
 
 import hashlib

@@ -126,3 +126,43 @@ def test_a_script_in_the_data_root_wins_over_the_checkout_s(root):
     (folder / "alpaca.py").write_text(script)
     (folder / "alpaca_en.json").write_text(json.dumps([{"instruction": "hi", "input": "", "output": "there"}]))
     assert load_mixture("alpaca_en", "train")[0]["output"] == "ours"
+
+
+LABELS = """
+import datasets
+
+class Picks(datasets.GeneratorBasedBuilder):
+    def _info(self):
+        texts = datasets.List(datasets.Value("string"))
+        strings = dict.fromkeys(("id", "instruction", "input", "output"), datasets.Value("string"))
+        return datasets.DatasetInfo(features=datasets.Features({**strings, "labels": texts}))
+
+    def _split_generators(self, dl_manager):
+        return [datasets.SplitGenerator(name=datasets.Split.TEST, gen_kwargs={})]
+
+    def _generate_examples(self):
+        for key, (output, labels) in enumerate(ROWS):
+            yield key, {"id": str(key), "instruction": "", "input": "", "output": output, "labels": labels}
+"""
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("yes", ["yes", "no"]), None),
+        (("", ["yes", "no", "perhaps"]), None),
+        (("maybe", ["yes", "no"]), r"row 2: its output is 'maybe', which is none of its labels \['yes', 'no'\]"),
+        (("yes", ["yes", ""]), r"row 2: its labels are \['yes', ''\]; they must be texts that differ, none empty"),
+        (("yes", ["yes", "yes"]), r"row 2: its labels are \['yes', 'yes'\]"),
+        (("", []), r"row 2: its labels are \[\]"),
+        (("", None), r"row 2: its labels are None"),
+    ],
+)
+def test_labels_are_checked(root, row, message):
+    (root / "picks").mkdir()
+    (root / "picks" / "picks.py").write_text(LABELS.replace("ROWS", repr([("no", ["yes", "no"]), row])))
+    if message is None:
+        assert [row["labels"] for row in load_mixture("picks_x", "test")] == [["yes", "no"], row[1]]
+    else:
+        with pytest.raises(XllmError, match=f"picks_x: {message}"):
+            load_mixture("picks_x", "test")

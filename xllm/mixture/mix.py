@@ -40,9 +40,10 @@ class Mixture:
     """The records of a mixture, and where they came from.
 
     `parts` are the rows that were drawn, in order, each with the name of its dataset: the record's columns, and
-    `answers` where the dataset has several gold answers. They stay in files, whatever their number. `terms` says of
-    each dataset that took part: `from`, `rows`, `task`, `language` (of the outputs), `source_language` (of parallel
-    text) and `sha256` of every file. `tests` are the test sets with which no row may overlap.
+    `answers` or `labels` where the dataset has them. They stay in files, whatever their number. `terms` says of each
+    dataset that took part: `from`, `rows`, `task`, `language` (of the outputs; of the inputs where these are labels),
+    `source_language` (of parallel text) and `sha256` of every file. `tests` are the test sets with which no row may
+    overlap.
     """
 
     text: str

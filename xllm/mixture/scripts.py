@@ -20,16 +20,17 @@ from xllm.mixture import cache
 from xllm.records import COLUMNS
 
 TEXT = datasets.Value("string")
+LISTS = ("answers", "labels")  # a record's further columns, lists of strings
 
 
 @dataclass(frozen=True)
 class Source:
     """One split of one dataset."""
 
-    task: str | None  # how answers are scored: the script's TASK, "translation" or "qa"
+    task: str | None  # how answers are scored: the script's TASK, "translation", "qa" or "label"
     source_language: str | None  # the language of the inputs, of parallel text
-    language: str | None  # the language of the outputs
-    rows: datasets.Dataset  # the record's columns, and `answers` where the script gives them
+    language: str | None  # the language of the outputs, or of the inputs where the outputs are labels
+    rows: datasets.Dataset  # the record's columns, and those of LISTS that the script gives
     hashes: dict[str, str]  # path below the data root → sha256, of the script and of each raw file
 
 
@@ -143,13 +144,26 @@ def _records(rows: datasets.Dataset, script: Path) -> datasets.Dataset:
     if missing:
         raise XllmError(f"{script} gives no column {', '.join(missing)}; it gives {', '.join(rows.column_names)}")
     features = {column: TEXT for column in COLUMNS}
-    if "answers" in rows.column_names:
-        features["answers"] = datasets.List(TEXT)
+    features |= {column: datasets.List(TEXT) for column in LISTS if column in rows.column_names}
     for column in COLUMNS:
         if nulls := rows.data[column].null_count:
             raise XllmError(f"{nulls} rows have no {column!r} (null); a record's columns are strings")
     rows = rows.select_columns(list(features))
-    return rows if rows.features == features else rows.cast(datasets.Features(features))
+    rows = rows if rows.features == features else rows.cast(datasets.Features(features))
+    if "labels" in features:
+        _check_labels(rows)
+    return rows
+
+
+def _check_labels(rows: datasets.Dataset) -> None:
+    number = 0
+    for batch in rows.select_columns(["output", "labels"]).iter(1000):
+        for output, labels in zip(batch["output"], batch["labels"], strict=True):
+            number += 1
+            if not labels or not all(labels) or len(set(labels)) < len(labels):
+                raise XllmError(f"row {number}: its labels are {labels}; they must be texts that differ, none empty")
+            if output and output not in labels:
+                raise XllmError(f"row {number}: its output is {output!r}, which is none of its labels {labels}")
 
 
 def _explain(error: Exception, term: str, script: Path, homepage: str | None) -> XllmError:
