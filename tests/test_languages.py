@@ -29,3 +29,8 @@ def test_an_unknown_code_is_refused():
 @pytest.mark.parametrize(("code", "tokenizer"), [("zh", "zh"), ("zh-Hant", "zh"), ("th", "char"), ("el", "13a")])
 def test_bleu_is_tokenized_by_language(code, tokenizer):
     assert languages.bleu_tokenizer(code) == tokenizer
+
+
+@pytest.mark.parametrize(("code", "short"), [("zho", "zh"), ("arb", "ar"), ("npi", "ne"), ("ckb", "ckb"), ("zh", "zh")])
+def test_a_language_has_one_code_in_use(code, short):
+    assert languages.short(code) == short

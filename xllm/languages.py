@@ -4,6 +4,7 @@ into words. Names come from the Unicode CLDR through babel; only languages that 
 import re
 
 from babel import Locale
+from babel.core import get_global
 
 from xllm.errors import unknown
 
@@ -27,6 +28,11 @@ def name(code: str) -> str:
     if code.replace("-", "_") not in names:
         raise unknown("language code", code, [known for known in names if len(known) == 2], "codes are ISO 639")
     return names[code.replace("-", "_")]
+
+
+def short(code: str) -> str:
+    """The code in use for a language: zh for zho, whose two-letter code it is, and itself for one without another."""
+    return get_global("language_aliases").get(code, code)
 
 
 def bleu_tokenizer(code: str) -> str:
