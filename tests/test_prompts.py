@@ -40,3 +40,13 @@ def test_questions_are_worded_in_every_language_of_xquad_and_mlqa():
         _, text = prompts.question(language, "CONTEXT {x}", "QUESTION")
         context, question, answer = text.split("\n")
         assert "CONTEXT {x}" in context and "QUESTION" in question and answer.endswith((":", "："))
+
+
+def test_no_label_begins_another():
+    for labels in (*(prompts.LABELS[name].values() for name in prompts.LABELS), prompts.LETTERS):
+        assert not [(a, b) for a in labels for b in labels if a != b and b.startswith(a)]
+
+
+def test_fields_bring_no_blank_line_into_a_block():
+    _, text = prompts.exam("mmlu", "x", [], {"question": "a {b}\n \n\n  c\n", **dict.fromkeys("ABCD", "o")})
+    assert text == "Question: a {b}\n  c\nA. o\nB. o\nC. o\nD. o\nAnswer:"

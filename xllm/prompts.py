@@ -4,6 +4,7 @@ The Alpaca prompt is that of Stanford Alpaca (https://github.com/tatsu-lab/stanf
 language, as x-LLM uses it: it ends with the colon, and the response follows it directly.
 """
 
+import re
 from collections.abc import Callable
 
 from xllm.errors import unknown
@@ -142,3 +143,77 @@ def question(language: str, context: str, question: str) -> tuple[str, str]:
     """The instruction and the input of a reading question, worded in `language`, a key of QUESTION_ANSWERING."""
     instruction, wording = QUESTION_ANSWERING[language]
     return instruction, wording.format(context=context, question=question)
+
+
+LETTERS = ("A", "B", "C", "D")
+OPTIONS = "\n".join(f"{letter}. {{{letter}}}" for letter in LETTERS)
+
+# dataset → the label that is answered for each value of its answer column, where these are the same for all rows
+LABELS = {
+    "xnli": {"entailment": "Yes", "neutral": "Maybe", "contradiction": "No"},
+    "pawsx": {"1": "Yes", "0": "No"},
+}
+
+# dataset → the instruction and the input of a question that is answered by a label; the instruction is in English
+# whatever the language of the input, as the Alpaca prompt is
+CHOICE = {
+    "xnli": (
+        "Judge the hypothesis by the premise alone. Answer Yes if the premise makes it true, No if the premise makes "
+        "it false, and Maybe if the premise leaves it open.",
+        "Premise: {premise}\nHypothesis: {hypothesis}",
+    ),
+    "pawsx": (
+        "Do these two sentences mean the same? Answer Yes or No.",
+        "Sentence 1: {sentence1}\nSentence 2: {sentence2}",
+    ),
+    "xcopa_cause": (
+        "Two events are listed below the premise. Which of them is the likelier cause of it? Answer with that event, "
+        "in the words given.",
+        "Premise: {premise}\n- {choice1}\n- {choice2}",
+    ),
+    "xcopa_effect": (
+        "Two events are listed below the premise. Which of them is likelier to follow from it? Answer with that event, "
+        "in the words given.",
+        "Premise: {premise}\n- {choice1}\n- {choice2}",
+    ),
+    "xwinograd": (
+        "The sentence has a gap, written _, and two ways to fill it are listed below. Which one makes sense? Answer "
+        "with it, in the words given.",
+        "Sentence: {sentence}\n- {option1}\n- {option2}",
+    ),
+    "belebele": (
+        "Read the passage and answer the question with the letter of the right option.",
+        f"Passage: {{passage}}\nQuestion: {{question}}\n{OPTIONS}\nAnswer:",
+    ),
+}
+
+# exam → the instruction, and a block of the input. The blocks of an exam's input are separated by a blank line, and
+# there is none within a block: the last block is the question, the blocks before it are examples with their answers.
+EXAM = {
+    "mmlu": (
+        "Answer the last of these questions on {subject} with the letter of the right option.",
+        f"Question: {{question}}\n{OPTIONS}\nAnswer: {{answer}}",
+    ),
+    "ceval": (
+        "请回答最后一道单项选择题，只写出正确选项的字母。",
+        f"问题：{{question}}\n{OPTIONS}\n答案：{{answer}}",
+    ),
+}
+
+
+def choice(wording: str, **fields: str) -> tuple[str, str]:
+    """The instruction and the input of a question that is answered by a label; `wording` is a key of CHOICE."""
+    instruction, text = CHOICE[wording]
+    return instruction, text.format(**_solid(fields))
+
+
+def exam(name: str, subject: str, examples: list[dict[str, str]], question: dict[str, str]) -> tuple[str, str]:
+    """The instruction and the input of an exam's question, after examples that have their `answer`."""
+    instruction, block = EXAM[name]
+    blocks = [block.format(**_solid(fields)) for fields in [*examples, question | {"answer": ""}]]
+    return instruction.format(subject=subject.replace("_", " ")), "\n\n".join(blocks).rstrip()
+
+
+def _solid(fields: dict[str, str]) -> dict[str, str]:
+    """The fields without blank lines, which separate blocks."""
+    return {name: re.sub(r"\n\s*\n", "\n", text.strip()) for name, text in fields.items()}

