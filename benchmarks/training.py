@@ -1,4 +1,4 @@
-"""How fast and in how much memory a model is tuned: python benchmarks/training.py [--rows 32] [--repeats 3] [--trl DIR]
+"""How a model is tuned: python benchmarks/training.py {speed,memory} [--rows 32] [--repeats 3] [--trl DIR]
 
 Optimizer steps over the same rows of a mixture, in float32 on a CPU or bf16 autocast on a GPU, in turn:
   reference    x-LLM's recipe: rows padded to the longest of four, accumulated, the model's own loss
@@ -6,11 +6,11 @@ Optimizer steps over the same rows of a mixture, in float32 on a CPU or bf16 aut
                pip install --no-deps --target DIR trl)
   trl packed   the same with packing, of about as many tokens a step
   xllm         xllm.training, the same rows in each step as the reference
-Prints useful tokens a second (those of the rows, without padding), median and spread over the repeats, the ratio of
-xllm to each, the share of what torch.mm reaches at this model's shapes in the same run that useful operations make up,
-and the highest memory of each in a process of its own, over a first step and the one of the epoch in which the
+speed: useful tokens a second (those of the rows, without padding), median and spread over the repeats, the ratio of
+xllm to each, and the share of what torch.mm reaches at this model's shapes in the same run that useful operations make
+up. The losses of the reference and of xllm stand below the table, step by step.
+memory: the highest memory of each in a process of its own, over a first step and the one of the epoch in which the
 reference pads its rows to the longest: anonymous on a CPU, allocated on a GPU.
-The losses of the reference and of xllm stand below the table, step by step.
 """
 
 import argparse
@@ -43,6 +43,7 @@ SEED, MICRO = 42, 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("speed", "memory"))
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--mixture", default="alpaca_en")
     parser.add_argument("--rows", type=int, default=32, help="rows an optimizer step")
@@ -55,7 +56,17 @@ def main() -> None:
     if args.memory_of:
         print(json.dumps(peak_of(args)), flush=True)
         os._exit(0)  # TRL's trainer still waits for its next step
-    peaks = {way: memory_of(way) for way in ways}  # first, while this process holds nothing
+    {"speed": speed, "memory": show_memory}[args.what](args, ways)
+
+
+def show_memory(args: argparse.Namespace, ways: list[str]) -> None:
+    peaks = {way: memory_of(way) for way in ways}
+    lines = [[way, f"{peak / 2**20:,.0f}", f"{peaks['xllm'] / peak:.2f}"] for way, peak in peaks.items()]
+    print(f"{args.model}, {args.rows} rows a step of {args.mixture}")
+    print(tabulate(lines, ["way", "peak MiB", "xllm's share of it"], disable_numparse=True))
+
+
+def speed(args: argparse.Namespace, ways: list[str]) -> None:
     run = Run(args)
     for way in ways:
         run.step(way, 0)  # warm
@@ -87,13 +98,11 @@ def main() -> None:
                 f"{min(speeds):,.0f} – {max(speeds):,.0f}",
                 f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})",
                 f"{statistics.median(shares):.0%}",
-                f"{peaks[way] / 2**20:,.0f}",
-                f"{peaks['xllm'] / peaks[way]:.2f}",
             ]
         )
     rate = statistics.median(rates) / 1e9
     print(f"{args.model}, {args.rows} rows a step of {args.mixture}, {run.device}, torch.mm {rate:,.0f} GFLOP/s")
-    header = ["way", "tokens/s", "spread", "xllm is × as fast", "of torch.mm", "peak MiB", "xllm's share of it"]
+    header = ["way", "tokens/s", "spread", "xllm is × as fast", "of torch.mm"]
     print(tabulate(lines, header, disable_numparse=True))
     for way in ("reference", "xllm"):
         print(f"{way:10} losses", " ".join(f"{loss:.5f}" for loss in losses[way]))

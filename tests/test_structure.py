@@ -10,7 +10,7 @@ from xllm import HOME
 STAGES = {"mixture", "training", "inference", "evaluation", "analysis"}
 MAY_IMPORT = {
     "training": {"mixture", "inference", "evaluation"},  # a model is scored while it is tuned
-    "inference": {"mixture"},
+    "inference": {"mixture", "evaluation"},  # answers may be scored at once
     "analysis": {"mixture", "inference"},
 }
 MODULES = sorted((HOME / "xllm").rglob("*.py"))

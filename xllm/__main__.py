@@ -16,6 +16,7 @@ COMMANDS = {
     "plan": ("xllm.training.plan:plan", "tell what a training run takes"),
     "train": ("xllm.training.train:main", "tune a base model on a mixture of datasets"),
     "infer": ("xllm.inference.predict:main", "let a model answer a dataset"),
+    "perplexity": ("xllm.inference.perplexity:perplexity", "tell how well a model foretells a dataset's outputs"),
     "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),
     "weight_diff": ("xllm.weight_diff:weight_diff", "pass a tuned model on as its difference from the base"),
     "compare": ("xllm.evaluation.compare:compare", "put the scores of several models side by side"),
@@ -23,7 +24,8 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit code is 0, or 2 for a mistake of the user (one line on stderr)."""
+    """Run one command; the exit code is 0, 2 for a mistake of the user, or 3 where rows failed (one line on
+    stderr)."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
@@ -35,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         run(argv[0], argv[1:])
     except XllmError as error:
         print("xllm: " + " ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return error.code
     except OSError as error:  # a full disk, a folder that may not be written
         where = f": {error.filename}" if error.filename else ""
         print("xllm: " + " ".join(f"{error.strerror or error}{where}".split()), file=sys.stderr)

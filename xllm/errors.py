@@ -7,6 +7,14 @@ from collections.abc import Iterable
 class XllmError(Exception):
     """A mistake that the user can mend. Its text says what is wrong, the value, and what would be right."""
 
+    code = 2  # with which the process exits
+
+
+class RowsFailed(XllmError):
+    """All is done but for some rows, which have been written down."""
+
+    code = 3
+
 
 def unknown(kind: str, value: str, known: Iterable[str], hint: str = "") -> XllmError:
     """The error for a name that isn't one of `known`: its nearest neighbours, or all when there are few."""

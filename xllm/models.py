@@ -1,6 +1,7 @@
 """From a model's name to its folder, its tokenizer and its weights."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 MODELS = HOME / "model"
+UNFINISHED = "unfinished.json"  # in the folder of a model that training has begun
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -20,6 +22,8 @@ def find(name: str) -> str:
     """What `from_pretrained` takes for a model's name: a folder under model/, else a path, else a hub id."""
     for folder in ([] if name.startswith(".") else [MODELS / name]) + [Path(name)]:
         if _is_folder(folder):
+            if (folder / UNFINISHED).is_file():
+                raise XllmError(f"{folder} is an unfinished training run; the command that began it goes on with it")
             if not (folder / "config.json").is_file():
                 raise XllmError(f"{folder} is no model folder: it has no config.json")
             return str(folder)
@@ -61,6 +65,27 @@ def template_of(name: str) -> str:
     return run_facts(name).get("encoding", {}).get("template", "alpaca")
 
 
+def check_weights(source: str) -> None:
+    """Raise XllmError where a local model has no weights in safetensors, or lacks a part of them."""
+    folder = Path(source)
+    if not _is_folder(folder):
+        return
+    index = folder / "model.safetensors.index.json"
+    parts = set(read_json(index)["weight_map"].values()) if index.is_file() else {"model.safetensors"}
+    if lacking := sorted(part for part in parts if not (folder / part).is_file()):
+        raise XllmError(f"cannot read the weights (safetensors) of {source}: there is no {', '.join(lacking[:3])}")
+
+
+def check_bits(bits: int) -> None:
+    """Raise XllmError where weights of few bits can't be computed with."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise XllmError(f"--load_in_{bits}bit: there is no GPU here, which bitsandbytes needs")
+    if find_spec("bitsandbytes") is None:
+        raise XllmError(f"--load_in_{bits}bit needs bitsandbytes: pip install bitsandbytes")
+
+
 def load_config(source: str):
     """The configuration of a model's language part. Raises XllmError where it can't be read."""
     from transformers import AutoConfig
@@ -94,8 +119,12 @@ def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError, RecursionError) as error:  # the last where unk_token is ""
+    except (OSError, ValueError, LookupError, RecursionError) as error:  # the last where unk_token is ""
         raise _unreadable("tokenizer", source, error) from error
+    if not tokenizer(
+        "a", add_special_tokens=False
+    ).input_ids:  # where files are missing, transformers makes an empty one
+        raise XllmError(f"cannot read the tokenizer of {source}: it has no vocabulary")
     if not tokenizer.is_fast:
         raise XllmError(f"the tokenizer of {source} has no fast version, which the label boundary needs")
     if not tokenizer.eos_token or tokenizer.eos_token_id is None:  # the first LLaMA folders had ""
@@ -114,14 +143,14 @@ def _repair_bos(tokenizer: "PreTrainedTokenizerFast") -> None:
         tokenizer.add_bos_token = True
 
 
-def load_model(source: str, dtype: "torch.dtype") -> "PreTrainedModel":
-    """A causal language model with all its weights in `dtype`, on the CPU. safetensors only."""
+def load_model(source: str, dtype: "torch.dtype", **how) -> "PreTrainedModel":
+    """A causal language model with all its weights in `dtype`, on the CPU unless told `how` else. safetensors only."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
-        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **how)
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise _unreadable("weights (safetensors)", source, error) from error
 
 

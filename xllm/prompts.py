@@ -41,10 +41,10 @@ def plain(instruction: str, input: str, output: str) -> str:
     return "\n\n".join(part for part in (instruction, input, output) if part)
 
 
-def check_template(name: str) -> str:
-    """Return `name`, or raise XllmError where it is no template."""
+def check_template(name: str, *others: str) -> str:
+    """Return `name`, or raise XllmError where it is no template; `others` are named as such."""
     if name not in TEMPLATES:
-        raise unknown("template", name, TEMPLATES)
+        raise unknown("template", name, [*TEMPLATES, *others])
     return name
 
 

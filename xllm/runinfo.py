@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,15 @@ class RunInfo:
     def write(self, path: Path, **facts) -> None:
         """Write the facts and `facts` to `path`, whole or not at all."""
         write_json(path, {**self.facts, **facts, "seconds": round(time.time() - self.began, 1)})
+
+
+def differences(old: object, new: object, name: str = "") -> Iterator[str]:
+    """Where two sets of facts, as read from JSON, differ, in words."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            yield from differences(old.get(key), new.get(key), f"{name} {key}".strip())
+    elif old != new:
+        yield f"{name} was {old!r} and is {new!r}"
 
 
 def _versions() -> dict[str, str]:

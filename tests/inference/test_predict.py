@@ -23,8 +23,9 @@ def test_writes_the_records_in_order_with_a_prediction(cli, sample, model):
     ids = [qa["id"] for article in raw for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
     assert [row["id"] for row in rows][:7] == ids[:7]
     assert [row["from"] for row in rows] == ["xquad_zh"] * 7 + ["mlqa_en"] * 2
-    assert list(rows[0]) == ["id", "instruction", "input", "output", "answers", "from", "prediction"]
-    assert not list(path.parent.glob(".*"))
+    columns = ["id", "instruction", "input", "output", "answers", "from", "prediction"]
+    assert all(list(row) == columns + ["cut"] * (len(row) - 7) for row in rows)
+    assert {path.name for path in path.parent.iterdir()} == {path.name, f"{path.name[:-15]}run.json"}
     facts = json.loads((model / "test" / "xquad_zh[:7]+mlqa_en[:2].run.json").read_text())
     assert [(t["from"], t["task"], t["language"]) for t in facts["mixture"]["terms"]] == [
         ("xquad_zh", "qa", "zh"),
@@ -70,7 +71,14 @@ def test_the_template_is_that_of_the_tuning(cli, sample, model):
         ),
         (["MODEL", "xquad_en", "--temperature", "0.5"], "--temperature has no effect without --do_sample"),
         (["MODEL", "xquad_en", "--batch_size", "0"], "--batch_size 0"),
-        (["MODEL", "xquad_en", "--template", "chat"], "unknown template 'chat'"),
+        (["MODEL", "xquad_en", "--template", "chat"], "has no chat template; templates without one: alpaca, raw"),
+        (["MODEL", "xquad_en", "--template", "chatty"], "unknown template 'chatty'; did you mean chat"),
+        (["MODEL", "xquad_en", "--max_new_tokens", "640"], "the model's window has 640 tokens in all"),
+        (["MODEL", "xquad_en", "--limit", "0"], "--limit 0: it must be 1 or more"),
+        (["MODEL", "xquad_en[:3]", "--limit", "2"], "--limit 2 goes with one dataset"),
+        (["MODEL", "xquad_en", "--engine", "vllm"], "--engine vllm needs vLLM: pip install"),
+        (["MODEL", "xquad_en", "--load_in_8bit"], "--load_in_8bit: there is no GPU here"),
+        (["MODEL", "xquad_en", "--transcot"], "--transcot: xquad_en is in English already"),
         (["MODEL", "xquad_en", "--seed", "-1"], "--seed -1"),
         (["MODEL", "+".join(["xquad_en"] * 30)], "give the mixture a short name"),
     ],
@@ -81,11 +89,59 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(cli, sample, llama, word
     assert "Traceback" not in outcome.err and not (llama / "test").exists()
 
 
-def test_a_prompt_longer_than_the_window_names_its_row(cli, root, llama):
+def test_a_row_that_fails_is_written_down_and_the_others_are_answered(cli, root, model):
     (root / "mieval").mkdir()
     rows = [{"instruction": "short", "input": ""}, {"instruction": "long " * 700, "input": ""}]
+    rows.append({"instruction": "shorter", "input": ""})
     (root / "mieval" / "aa.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    outcome = cli("infer", llama, "mieval_aa")
-    assert (
-        outcome.code == 2 and "row 1 of mieval_aa (id 1): a prompt of" in outcome.err and "window of 640" in outcome.err
-    )
+    outcome = cli("infer", model, "mieval_aa", "--max_new_tokens", "3")
+    failed = model / "test" / "mieval_aa.failed.jsonl"
+    assert outcome.code == 3 and outcome.out.endswith("mieval_aa.inference.jsonl\n")
+    assert outcome.err.splitlines()[-1] == f"xllm: 1 of 3 rows failed, each with its reason in {failed}"
+    [row] = read_jsonl(failed)
+    assert (row["row"], row["id"]) == (1, "1") and "tokens; the model's window has 640" in row["failed"]
+    answers = read_jsonl(model / "test" / "mieval_aa.inference.jsonl")
+    assert [row["prediction"] == "" for row in answers] == [False, True, False] and "failed" in answers[1]
+
+
+def test_the_first_rows_alone(cli, sample, model):
+    assert cli("infer", model, "xquad_en", "--limit", "3", "--max_new_tokens", "2").code == 0
+    assert len(read_jsonl(model / "test" / "xquad_en[:3].inference.jsonl")) == 3
+
+
+def test_a_model_s_own_chat_template(cli, sample, model):
+    config = json.loads((model / "tokenizer_config.json").read_text())
+    config["chat_template"] = "{% for turn in messages %}<{{ turn.role }}>{{ turn.content }}{% endfor %}<answer>"
+    (model / "tokenizer_config.json").write_text(json.dumps(config))
+    (model / "chat_template.jinja").unlink(missing_ok=True)
+    assert cli("infer", model, "mieval_en[:2]", "--template", "chat", "--max_new_tokens", "2").code == 0
+    from xllm import models
+    from xllm.inference.generate import encode_prompts
+
+    tokenizer = models.load_tokenizer(str(model))
+    [ids] = encode_prompts([("Why?", "x")], "chat", tokenizer)
+    assert ids == tokenizer("<user>Why?\n\nx<answer>", add_special_tokens=False).input_ids
+
+
+@pytest.mark.parametrize(
+    ("lacking", "message"),
+    [("model.safetensors", "there is no model.safetensors"), ("tokenizer.json", "cannot read the tokenizer")],
+)
+def test_a_model_that_lacks_a_part_is_refused(cli, sample, model, lacking, message):
+    for name in (lacking, "tokenizer.model") if "tokenizer" in lacking else (lacking,):
+        (model / name).unlink(missing_ok=True)
+    outcome = cli("infer", model, "xquad_en")
+    assert outcome.code == 2 and message in outcome.err and not (model / "test").exists()
+
+
+def test_an_unfinished_model_is_refused(cli, sample, model):
+    (model / "unfinished.json").write_text("{}")
+    outcome = cli("infer", model, "xquad_en")
+    assert outcome.code == 2 and "is an unfinished training run" in outcome.err
+
+
+def test_a_folder_that_can_t_be_written_is_told_before_the_weights_load(cli, sample, model):
+    (model / "test").write_text("a file")
+    outcome = cli("infer", model, "xquad_en")
+    assert outcome.code == 2 and "Loading weights" not in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("xllm: ") and str(model / "test") in outcome.err

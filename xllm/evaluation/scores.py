@@ -41,5 +41,32 @@ def qa(rows: list[dict], language: str) -> list[Score]:
     return scores
 
 
+def label(rows: list[dict], language: str) -> list[Score]:
+    """The share of right labels: of the answers as they were written, or of the likeliest labels, by the sum of their
+    tokens' log-probabilities, and by what that is for each token and for each byte. Rows whose right label isn't
+    published are left out."""
+    rows = [row for row in rows if row["output"]]
+    if not rows:
+        return []
+    found = {"accuracy": [row["prediction"].strip() for row in rows]}
+    if all("label_scores" in row for row in rows):
+        for measure in ("per_token", "per_byte"):
+            found[f"accuracy_{measure}"] = [_likeliest(row["label_scores"], measure) for row in rows]
+    signature = f"exact|case:mixed|xllm:{__version__}"
+    return [
+        Score(
+            name,
+            100 * sum(answer == row["output"] for answer, row in zip(answers, rows, strict=True)) / len(rows),
+            len(rows),
+            signature,
+        )
+        for name, answers in found.items()
+    ]
+
+
+def _likeliest(scores: dict[str, dict[str, float]], measure: str) -> str:
+    return max(scores, key=lambda text: scores[text][measure])
+
+
 # a loading script's TASK → its scores
-TASKS = {"translation": translation, "qa": qa}
+TASKS = {"translation": translation, "qa": qa, "label": label}

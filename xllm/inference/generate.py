@@ -1,12 +1,13 @@
 """From prompts to answers with `transformers`' own generation."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import (
+    BitsAndBytesConfig,
     GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -16,7 +17,8 @@ from transformers import (
 
 from xllm import models
 from xllm.errors import XllmError
-from xllm.prompts import TEMPLATES
+from xllm.inference.batches import tokens_that_fit
+from xllm.prompts import TEMPLATES, check_template, raw
 
 
 @dataclass(frozen=True)
@@ -54,42 +56,83 @@ def device_and_dtype() -> tuple[str, torch.dtype]:
     return "cpu", torch.float32
 
 
+def ends_of(settings: GenerationConfig, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """What ends an answer: the tokenizer's eos, which training uses, and whatever a model's settings bring along."""
+    ends = settings.eos_token_id
+    return sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [] if ends is None else [ends])})
+
+
 class Engine:
     """A model that answers prompts."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
+        self.shares = False  # what prompts have in common (`xllm.inference.tree`)
         self.window = models.window(model.config.get_text_config())
-        # what ends an answer: the tokenizer's eos, which training uses, and whatever the model brings along
-        ends = model.generation_config.eos_token_id
-        ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
-        self.ends = sorted({tokenizer.eos_token_id, *ends})
+        self.ends = ends_of(model.generation_config, tokenizer)
         # what a request leaves open would be taken from the model's own settings, a repetition penalty for one
         model.generation_config = GenerationConfig()
 
     @classmethod
-    def load(cls, source: str) -> "Engine":
-        """The engine of a model folder or hub id, on the best device of the machine."""
+    def load(cls, source: str, bits: int | None = None) -> "Engine":
+        """The engine of a model folder or hub id, on the best device of the machine; its weights have so many `bits`,
+        where given, by bitsandbytes."""
         tokenizer = models.load_tokenizer(source)
         device, dtype = device_and_dtype()
-        return cls(models.load_model(source, dtype).to(device), tokenizer)
+        if bits is None:
+            return cls(models.load_model(source, dtype).to(device), tokenizer)
+        quantized = BitsAndBytesConfig(**{f"load_in_{bits}bit": True})
+        return cls(models.load_model(source, dtype, quantization_config=quantized, device_map=device), tokenizer)
 
     def answer(self, prompts: list[list[int]], decoding: Decoding) -> list[str]:
-        """Answers to prompts of token ids, in one batch.
+        """Answers to prompts of token ids, in one batch."""
+        return [self.text(ids) for ids in self.write(prompts, decoding)]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens a batch may hold."""
+        return tokens_that_fit(self.model.config.get_text_config(), self.model.dtype)
+
+    def write(
+        self,
+        prompts: list[list[int]],
+        decoding: Decoding,
+        allowed: Callable[[int, list[int]], list[int]] | None = None,
+        seeds: Sequence[int] = (),
+    ) -> list[list[int]]:
+        """The token ids of the answers to prompts, in one batch, up to and with what ends them.
 
         The prompts are padded on the left, positions counting from each one's first token, so that an answer doesn't
         depend on which other prompts share the batch (up to the rounding of the machine). An answer ends where the
-        window does, so prompts that are near its end go apart from the others.
+        window does, so prompts that are near its end go apart from the others. `allowed` says, of a prompt's number and
+        its answer so far, which tokens may follow; none ends it. What is drawn depends on the first of the `seeds`.
         """
+        if seeds:
+            torch.manual_seed(seeds[0])
         room = [budget(len(prompt), decoding.max_new_tokens, self.window) for prompt in prompts]
-        answers: dict[int, str] = {}
+        answers: dict[int, list[int]] = {}
         for tokens in set(room):
             rows = [row for row, most in enumerate(room) if most == tokens]
             ids, mask = pad_left([prompts[row] for row in rows], self.ends[0], self.model.device)
+            bound = allowed and (
+                lambda slot, begun, rows=rows, start=ids.shape[1]: (
+                    allowed(rows[slot], begun[start:].tolist()) or self.ends[:1]
+                )
+            )
             with torch.inference_mode():
-                output = self.model.generate(ids, attention_mask=mask, generation_config=self._config(decoding, tokens))
-            answers |= zip(rows, map(self.text, output[:, ids.shape[1] :].tolist()), strict=True)
+                output = self.model.generate(
+                    ids,
+                    attention_mask=mask,
+                    generation_config=self._config(decoding, tokens),
+                    prefix_allowed_tokens_fn=bound,
+                )
+            answers |= zip(rows, map(self._whole, output[:, ids.shape[1] :].tolist()), strict=True)
         return [answers[row] for row in range(len(prompts))]
+
+    def _whole(self, ids: list[int]) -> list[int]:
+        """An answer with the first token that ends it, without the padding that follows."""
+        end = next((i for i, token in enumerate(ids) if token in self.ends), len(ids))
+        return ids[: end + 1]
 
     def stream(self, prompt: list[int], decoding: Decoding, stop: threading.Event) -> Iterator[str]:
         """The answer to one prompt as it grows; whole, at the end, with beams.
@@ -158,11 +201,34 @@ class _Stopped(StoppingCriteria):
         return torch.full((input_ids.shape[0],), self.event.is_set(), device=input_ids.device)
 
 
+CHAT = "chat"  # the template that a model brings along for conversations
+
+
+def word(pairs: list[tuple[str, str]], template: str, tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """The prompts for (instruction, input) pairs."""
+    if template != CHAT:
+        return [TEMPLATES[template](*pair) for pair in pairs]
+    turns = [[{"role": "user", "content": raw(*pair)}] for pair in pairs]
+    return [tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns]
+
+
 def encode_prompts(pairs: list[tuple[str, str]], template: str, tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
     """Token ids of the prompts for (instruction, input) pairs, as training sees them."""
-    prompts = tokenizer([TEMPLATES[template](*pair) for pair in pairs])["input_ids"]
+    prompts = word(pairs, template, tokenizer)
+    if not prompts:
+        return []
+    ids = tokenizer(prompts, add_special_tokens=template != CHAT)["input_ids"]  # which the chat template writes itself
     # a tokenizer that ends every text with eos would end the prompt too
-    return [ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids for ids in prompts]
+    return [row[:-1] if len(row) > 1 and row[-1] == tokenizer.eos_token_id else row for row in ids]
+
+
+def check_wording(template: str, tokenizer: PreTrainedTokenizerFast, name: str) -> str:
+    """Return `template`, or raise XllmError where there is none of that name, or model `name` has none for chats."""
+    if template != CHAT:
+        return check_template(template, CHAT)
+    if tokenizer.chat_template is None:
+        raise XllmError(f"{name} has no chat template; templates without one: {', '.join(sorted(TEMPLATES))}")
+    return template
 
 
 def budget(prompt_length: int, max_new_tokens: int, window: int | None) -> int:

@@ -1,24 +1,30 @@
 """`python -m xllm infer`: answer a dataset, one JSON object a row, in the dataset's order."""
 
 import sys
+from argparse import Namespace
 from dataclasses import dataclass, field
-
-from tqdm import tqdm
-from transformers import set_seed
+from pathlib import Path
 
 from xllm import models
-from xllm.errors import XllmError
+from xllm.errors import RowsFailed, XllmError
 from xllm.flags import FlagParser
-from xllm.inference.generate import Decoding, Engine, budget, encode_prompts
-from xllm.mixture import Mixture, load_mixture
-from xllm.prompts import check_template
+from xllm.inference import journal, labels, transcot
+from xllm.inference.answering import Answering, Task
+from xllm.inference.generate import Decoding, check_wording
+from xllm.inference.ranks import Ranks
+from xllm.mixture import Mixture, cache, load_mixture
 from xllm.records import check_name, remove, write_jsonl
 from xllm.runinfo import RunInfo
+
+ENGINES = ("hf", "vllm")
+LABELS = ("constrain", "score")
 
 
 @dataclass
 class InferenceArguments:
-    batch_size: int = field(default=8, metadata={"help": "Prompts decoded at a time."})
+    batch_size: int | None = field(
+        default=None, metadata={"help": "Prompts answered at a time, at most; else as many as memory takes."}
+    )
     max_new_tokens: int = field(default=512, metadata={"help": "The longest answer, in tokens."})
     num_beams: int = field(default=1, metadata={"help": "Beams; 1 is greedy."})
     do_sample: bool = field(default=False, metadata={"help": "Draw each token rather than take the likeliest."})
@@ -27,66 +33,160 @@ class InferenceArguments:
     top_k: int | None = field(default=None, metadata={"help": "With --do_sample: draw from this many tokens."})
     seed: int = field(default=42, metadata={"help": "For --do_sample."})
     template: str | None = field(
-        default=None, metadata={"help": "The prompt; else the one the model was tuned with, else alpaca."}
+        default=None,
+        metadata={"help": "The prompt (chat: the model's own); else the one the model was tuned with, else alpaca."},
     )
+    labels: str | None = field(
+        default=None,
+        metadata={"help": "constrain: write nothing but a label of the row; score: take its likeliest label."}
+        | {"choices": LABELS},
+    )
+    transcot: bool = field(
+        default=False, metadata={"help": "Let the model translate the input to English first, line by line."}
+    )
+    engine: str = field(default="hf", metadata={"help": "What computes the answers.", "choices": ENGINES})
+    load_in_8bit: bool = field(default=False, metadata={"help": "Weights of 8 bits (bitsandbytes, on a GPU)."})
+    load_in_4bit: bool = field(default=False, metadata={"help": "Weights of 4 bits (bitsandbytes, on a GPU)."})
     split: str = field(default="test", metadata={"help": "The split of the dataset to answer."})
+    limit: int | None = field(default=None, metadata={"help": "The first rows alone: --limit 100 is DATASET[:100]."})
     data_dir: str | None = field(default=None, metadata={"help": "The data root; else $XLLM_DATA_DIR, else data/."})
+    evaluate: bool = field(default=False, metadata={"help": "Score the answers at the end."})
     overwrite: bool = field(default=False, metadata={"help": "Answer anew where there are answers already."})
+    prepare_only: bool = field(default=False, metadata={"help": "Check everything, then stop."})
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to answer, how, and where the answers go."""
+
+    model: str
+    source: str
+    mixture: Mixture
+    task: Task
+    output: Path  # <dataset>.inference.jsonl
+    args: InferenceArguments
+
+    def beside(self, ending: str) -> Path:
+        """Another file of the same dataset."""
+        return self.output.with_name(self.output.name.removesuffix("inference.jsonl") + ending)
+
+    def settings(self) -> dict:
+        """All that decides what the answers are."""
+        task = self.task
+        return {
+            "model": {"name": self.model, "sha256": cache.model_files(self.source)},
+            "mixture": self.mixture.facts(),
+            "template": task.template,
+            "decoding": vars(task.decoding),
+            "seed": task.seed,
+            "labels": task.labels,
+            "transcot": self.args.transcot,
+            "engine": self.args.engine,
+            "bits": task.bits,
+        }
 
 
 def main(argv: list[str]) -> None:
-    """Answer the dataset as the command line says, and print the file of the answers."""
+    """Answer the dataset as the command line says, and print the file of the answers.
+
+    Raises RowsFailed where all but some rows were answered."""
+    run, ranks = RunInfo("infer", argv), Ranks()
+    request = read(argv)
+    if request.args.prepare_only:
+        return
+    ranks.join()
+    folder = request.beside("journal")
+    if ranks.first:
+        print(request.mixture, file=sys.stderr)
+        lock = journal.begin(folder, request.settings(), request.args.overwrite)
+    ranks.wait()
+    answering = Answering(request.source, request.task, journal.Journal(folder, ranks.rank), ranks, request.args.engine)
+    rows = list(request.mixture)
+    if request.args.transcot:
+        found = answering.translate(transcot.questions(rows, request.mixture))
+        rows = [transcot.translated(row, request.mixture, found) for row in rows]
+    answers = answering.answer(rows)
+    if ranks.first:
+        failed = write(request, rows, answers, run)
+        lock.release()
+        remove(folder)
+        print(request.output)
+        if request.args.evaluate:
+            from xllm.evaluation.evaluate import evaluate
+
+            evaluate(request.model, request.output.name.removesuffix(".inference.jsonl"))
+        if failed:
+            raise RowsFailed(
+                f"{failed} of {len(rows)} rows failed, each with its reason in {request.beside('failed.jsonl')}"
+            )
+
+
+def read(argv: list[str]) -> Request:
+    """Read the command line and the data. Everything that can be checked without weights is checked here."""
     words = {"model": "a folder under model/, a path, or a hub id", "dataset": "what to answer, as xquad_zh[:100]"}
     args, given = FlagParser("infer", words, [InferenceArguments]).read(argv)
-    run = RunInfo("infer", argv)
-    decoding = Decoding(args.max_new_tokens, args.num_beams, args.do_sample, args.temperature, args.top_p, args.top_k)
     source = models.find(given.model)
-    template = check_template(args.template or models.template_of(given.model))
-    if args.batch_size < 1:
-        raise XllmError(f"--batch_size {args.batch_size}: it must be 1 or more")
-    if not 0 <= args.seed < 2**32:
-        raise XllmError(f"--seed {args.seed}: it must be 0 or more, and below 2**32")
-    output = check_name(models.folder_of(given.model) / "test" / f"{given.dataset}.inference.jsonl")
+    config, tokenizer = models.load_config(source), models.load_tokenizer(source)
+    models.check_weights(source)
+    template = check_wording(args.template or models.template_of(given.model), tokenizer, given.model)
+    sampling = (args.do_sample, args.temperature, args.top_p, args.top_k)
+    decoding = Decoding(args.max_new_tokens, args.num_beams, *sampling)
+    bits = _check(args, given, models.window(config))
+    dataset = given.dataset if args.limit is None else f"{given.dataset}[:{args.limit}]"
+    output = check_name(models.folder_of(given.model) / "test" / f"{dataset}.inference.jsonl")
     if output.exists() and not args.overwrite:
         raise XllmError(f"{output} is there already; --overwrite answers anew")
-    mixture = load_mixture(given.dataset, args.split, args.data_dir)
-    print(mixture, file=sys.stderr)
-    prompts = prepare(mixture, template, source)
-    set_seed(args.seed)
-    predictions = predict(Engine.load(source), prompts, decoding, args.batch_size)
-    remove(output.with_name(f"{given.dataset}.metrics.json"))  # the scores of other answers
-    run.write(
-        output.with_name(f"{given.dataset}.run.json"),
-        model=given.model,
-        mixture=mixture.facts(),
-        template=template,
-        decoding=vars(decoding),
-        seed=args.seed,
-    )
-    write_jsonl(output, ({**row, "prediction": text} for row, text in zip(mixture, predictions, strict=True)))
-    print(output)
+    mixture = load_mixture(dataset, args.split, args.data_dir)
+    if args.labels is not None:
+        _check_labels(mixture, args.labels)
+    if args.transcot:
+        transcot.check(mixture)
+    task = Task(template, decoding, args.seed, args.labels, args.batch_size, bits)
+    return Request(given.model, source, mixture, task, output, args)
 
 
-def prepare(mixture: Mixture, template: str, source: str) -> list[list[int]]:
-    """Prompts as token ids. Raises XllmError, before any weights are loaded, where one is longer than the window."""
-    tokenizer, window = models.load_tokenizer(source), models.window(models.load_config(source))
-    pairs = [(row["instruction"], row["input"]) for row in mixture]
-    prompts = encode_prompts(pairs, template, tokenizer)
-    for row, prompt in enumerate(prompts):
-        try:
-            budget(len(prompt), 1, window)
-        except XllmError as error:
-            raise XllmError(f"row {row} of {mixture.text} (id {mixture[row]['id']}): {error}") from None
-    return prompts
+def _check(args: InferenceArguments, given: Namespace, window: int | None) -> int | None:
+    """Raise XllmError for flags that can't be or would have no effect. Returns the bits of the weights, if few."""
+    for flag in ("batch_size", "limit"):
+        if getattr(args, flag) is not None and getattr(args, flag) < 1:
+            raise XllmError(f"--{flag} {getattr(args, flag)}: it must be 1 or more")
+    if not 0 <= args.seed < 2**32:
+        raise XllmError(f"--seed {args.seed}: it must be 0 or more, and below 2**32")
+    if window is not None and args.max_new_tokens >= window:
+        raise XllmError(f"--max_new_tokens {args.max_new_tokens}: the model's window has {window} tokens in all")
+    if args.limit is not None and any(sign in given.dataset for sign in "+[*"):
+        raise XllmError(f"--limit {args.limit} goes with one dataset; write slices, as xquad_zh[:100]+xquad_en[:100]")
+    if args.labels == "score" and (args.do_sample or args.num_beams > 1):
+        raise XllmError("--labels score writes nothing: --do_sample and --num_beams have no effect")
+    if args.engine == "vllm":
+        from xllm.inference import vllm
+
+        vllm.check(args)
+    bits = [bits for bits in (8, 4) if getattr(args, f"load_in_{bits}bit")]
+    if len(bits) == 2:
+        raise XllmError("--load_in_8bit and --load_in_4bit: it must be one of them")
+    if bits:
+        models.check_bits(bits[0])
+    return bits[0] if bits else None
 
 
-def predict(engine: Engine, prompts: list[list[int]], decoding: Decoding, batch_size: int) -> list[str]:
-    """Answers in the order of the prompts. Prompts of like length go together, so that little is padded."""
-    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]), reverse=True)
-    answers: dict[int, str] = {}
-    with tqdm(total=len(prompts), unit="row", file=sys.stderr) as progress:
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            answers |= zip(rows, engine.answer([prompts[row] for row in rows], decoding), strict=True)
-            progress.update(len(rows))
-    return [answers[row] for row in range(len(prompts))]
+def _check_labels(mixture: Mixture, mode: str) -> None:
+    for number, row in enumerate(mixture):
+        name = f"row {number} of {mixture.text} (id {row['id']})"
+        if "labels" not in row:
+            raise XllmError(f"--labels {mode}: {name} has none; its loading script gives no column 'labels'")
+        if mode == "constrain":
+            labels.check(row["labels"], name)
+
+
+def write(request: Request, rows: list[dict], answers: dict[int, dict], run: RunInfo) -> int:
+    """Write the answers, and what goes with them. Returns how many rows failed."""
+    failed = [(number, answers[number]["failed"]) for number in range(len(rows)) if "failed" in answers[number]]
+    remove(request.beside("metrics.json"))  # the scores of other answers
+    remove(request.beside("failed.jsonl"))
+    if failed:
+        lines = [{"row": number, "id": rows[number]["id"], "failed": reason} for number, reason in failed]
+        write_jsonl(request.beside("failed.jsonl"), lines)
+    run.write(request.beside("run.json"), **request.settings() | {"model": request.model}, failed=len(failed))
+    write_jsonl(request.output, ({**row, "prediction": "", **answers[number]} for number, row in enumerate(rows)))
+    return len(failed)

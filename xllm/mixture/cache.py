@@ -65,6 +65,15 @@ def sha256(path: Path) -> str:
     return digest
 
 
+MODEL_FILES = ("*.safetensors", "config.json", "generation_config.json", "tokenizer*", "*.jinja")
+
+
+def model_files(source: str) -> dict[str, str]:
+    """sha256 of what decides how a local model answers: weights, configuration, tokenizer; empty for a hub id."""
+    files = {path for pattern in MODEL_FILES for path in Path(source).glob(pattern)}
+    return {path.name: sha256(path) for path in sorted(files)}
+
+
 def _noted(note: Path, state: list[int]) -> str | None:
     if not note.exists():
         return None

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -221,24 +221,35 @@ def encode_batch(
     TEXT there is no prompt, and nothing is cut.
     """
     records = list(zip(batch["instruction"], batch["input"], batch["output"], strict=True))
-    asked = ["" if template == TEXT else TEMPLATES[template](*record[:2]) for record in records]
-    texts = [
-        plain(*record) if template == TEXT else prompt + record[2]
-        for prompt, record in zip(asked, records, strict=True)
-    ]
+    if template == TEXT:
+        ids, first = encode_texts([""] * len(records), [plain(*record) for record in records], tokenizer)
+    else:
+        asked = [TEMPLATES[template](*record[:2]) for record in records]
+        ids, first = encode_texts(asked, [record[2] for record in records], tokenizer)
+    lengths = np.array([len(row) for row in ids], np.int32)
+    limit = None if template == TEXT else max_length
+    return [np.array(row[:limit], np.int32) for row in ids], np.array(first, np.int32), lengths
+
+
+def encode_texts(
+    prompts: Sequence[str], responses: Sequence[str], tokenizer: "PreTrainedTokenizerFast", special: bool = True
+) -> tuple[list[list[int]], list[int]]:
+    """For prompts and their responses, each pair tokenized as one text: the token ids, which end with eos, and how many
+    of them are the prompt's. `special` tokens, such as bos, are added unless a prompt has them already."""
     backend = tokenizer.backend_tokenizer  # what `tokenizer` calls, without the columns that nobody reads here
     backend.no_padding()
     backend.no_truncation()
-    rows, first, lengths = [], np.empty(len(texts), np.int32), np.empty(len(texts), np.int32)
-    for row, encoding in enumerate(backend.encode_batch(texts)):
+    rows, first = [], []
+    texts = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
+    encodings = backend.encode_batch(texts, add_special_tokens=special)
+    for prompt, text, encoding in zip(prompts, texts, encodings, strict=True):
         ids = encoding.ids
         if not ids or ids[-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
             ids.append(tokenizer.eos_token_id)
-        rows.append(np.array(ids if template == TEXT else ids[:max_length], np.int32))
+        rows.append(ids)
         # what comes first isn't trained on in any case: nothing before it could predict it
-        first[row] = max(1, _first_token(encoding, len(asked[row]), len(texts[row]), len(ids) - 1))
-        lengths[row] = len(ids)
-    return rows, first, lengths
+        first.append(max(1, _first_token(encoding, len(prompt), len(text), len(ids) - 1)))
+    return rows, first
 
 
 def _first_token(encoding, start: int, end: int, eos: int) -> int:

@@ -1,8 +1,9 @@
 """Attention over rows that lie end to end, none of which sees another."""
 
 import torch
-import torch.nn.functional as F
 from transformers import AttentionInterface, PreTrainedModel
+
+from xllm.attention import attend
 
 NAME = "rows"  # under which transformers knows it
 HALF = (torch.float16, torch.bfloat16)
@@ -29,35 +30,9 @@ def rows_attention(
     """
     if query.is_cuda and query.dtype in HALF and not softcap and not dropout:
         return _flash(query, key, value, lengths, scaling, sliding_window), None
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    parts = []
-    for q, k, v in zip(*(tensor.split(lengths, 2) for tensor in (query, key, value)), strict=True):
-        if softcap:
-            parts.append(_capped(q, k, v, scaling, sliding_window, softcap))
-            continue
-        mask = _band(q.shape[2], sliding_window, q.device)
-        parts.append(F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=mask is None, scale=scaling))
-    return torch.cat(parts, 2).transpose(1, 2), None
-
-
-def _band(length: int, window: int | None, device: torch.device) -> torch.Tensor | None:
-    """What a row of so many tokens may see through a sliding window; None where that is all that came before."""
-    if window is None or length <= window:
-        return None
-    back = torch.arange(length, device=device)
-    back = back[:, None] - back
-    return (back >= 0) & (back < window)
-
-
-def _capped(q, k, v, scaling, window, cap) -> torch.Tensor:
-    """Attention with soft-capped scores, as Gemma 2 has it, which torch's own doesn't do."""
-    scores = cap * torch.tanh(q @ k.transpose(2, 3) * (scaling or q.shape[-1] ** -0.5) / cap)
-    length = q.shape[2]
-    seen = _band(length, window, q.device)
-    seen = torch.ones(length, length, dtype=torch.bool, device=q.device).tril() if seen is None else seen
-    return F.softmax(scores.float().masked_fill(~seen, float("-inf")), -1).to(q.dtype) @ v
+    rows = zip(*(tensor.split(lengths, 2) for tensor in (query, key, value)), strict=True)
+    limits = {"scaling": scaling, "dropout": dropout, "window": sliding_window, "softcap": softcap}
+    return torch.cat([attend(*row, **limits) for row in rows], 2).transpose(1, 2), None
 
 
 def _flash(query, key, value, lengths, scaling, window) -> torch.Tensor:

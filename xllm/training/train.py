@@ -113,7 +113,7 @@ def settings(request: Request, prepared: Prepared) -> dict:
     """All that decides what comes out of a run."""
     args, data = request.training, request.data
     return {
-        "base": {"name": request.base, "sha256": hashes(Path(prepared.source))},
+        "base": {"name": request.base, "sha256": cache.model_files(prepared.source)},
         "mixture": prepared.mixture.facts(),
         "encoding": {
             "template": data.template,
@@ -178,9 +178,3 @@ def save(trainer: StepTrainer, folder: Path) -> None:
         model.config.dtype, model.config.use_cache = dtype, True  # the Trainer turns the cache off for itself
         model.save_pretrained(folder, state_dict=state)
         trainer.state.save_to_json(str(folder / "trainer_state.json"))
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """sha256 of a local model's weights and configuration; empty for a hub id."""
-    files = sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])
-    return {path.name: cache.sha256(path) for path in files}

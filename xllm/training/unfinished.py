@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 from xllm.errors import XllmError
+from xllm.models import UNFINISHED
 from xllm.records import read_json, remove, write_json
+from xllm.runinfo import differences
 from xllm.training import checkpoint
 
-NAME = "unfinished.json"  # in the folder of an unfinished run: its settings
 # what a run may differ in from the one that it goes on with
 FREE = (
     "output_dir",
@@ -28,7 +29,7 @@ def check(folder: Path, settings: dict, keep: bool) -> None:
     any."""
     if checkpoint.last(folder) is None:
         return
-    found = sorted(set(_differences(read_json(folder / NAME), _lasting(settings))))
+    found = sorted(set(differences(read_json(folder / UNFINISHED), _lasting(settings))))
     if not keep:
         found.append("this one saves no checkpoints (--save_steps)")
     if found:
@@ -42,23 +43,15 @@ def begin(folder: Path, settings: dict) -> None:
     if checkpoint.last(folder) is None:
         for old in folder.iterdir():
             remove(old)
-    write_json(folder / NAME, _lasting(settings))
+    write_json(folder / UNFINISHED, _lasting(settings))
 
 
 def clear(folder: Path) -> None:
     """Remove what only an unfinished run needs."""
-    for path in [folder / NAME, *folder.glob("checkpoint-*")]:
+    for path in [folder / UNFINISHED, *folder.glob("checkpoint-*")]:
         remove(path)
 
 
 def _lasting(settings: dict) -> dict:
     training = {name: value for name, value in settings["training"].items() if name not in FREE}
     return json.loads(json.dumps(settings | {"training": training}))
-
-
-def _differences(old: object, new: object, name: str = ""):
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in {**old, **new}:
-            yield from _differences(old.get(key), new.get(key), f"{name} {key}".strip())
-    elif old != new:
-        yield f"{name} was {old!r} and is {new!r}"

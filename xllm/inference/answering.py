@@ -1,0 +1,180 @@
+"""Asking an engine for every answer once: what the journal has is kept, what fails is told, the rest goes on."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from tqdm import tqdm
+
+from xllm.inference import batches, labels
+from xllm.inference.decode import decode
+from xllm.inference.generate import Decoding, Engine, encode_prompts, word
+from xllm.inference.journal import Journal
+from xllm.inference.ranks import Ranks
+from xllm.inference.tree import attend_by_tree
+
+READ = 8192  # tokens that are read at a time where nothing is written
+Key = int | str  # a row's number, or a line to translate
+Entry = dict  # what is known of it: `prediction`, or why it `failed`
+Work = Callable[[list[Key]], Iterator[tuple[Key, Entry, int]]]  # a batch → what is known of each, and its tokens
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of an engine."""
+
+    template: str
+    decoding: Decoding
+    seed: int
+    labels: str | None  # "constrain", "score", or None: the answer is free
+    rows: int | None  # at a time, at most
+    bits: int | None  # of a weight, where they are few
+
+
+class Answering:
+    """An engine at work on a dataset, with its journal."""
+
+    def __init__(self, source: str, task: Task, journal: Journal, ranks: Ranks, engine: str) -> None:
+        self.task, self.journal, self.ranks = task, journal, ranks
+        self.engine = load(source, task, engine)
+
+    def translate(self, asked: dict[Key, tuple[str, str]]) -> dict[Key, str]:
+        """Greedy answers to (instruction, input) pairs; none for what failed."""
+        free = replace(self.task, decoding=Decoding(self.task.decoding.max_new_tokens), labels=None)
+        known = self._run(free, asked, {})
+        return {key: entry["prediction"] for key, entry in known.items() if key in asked and "prediction" in entry}
+
+    def answer(self, rows: list[dict]) -> dict[int, Entry]:
+        """What is known of each row in the end, by its number."""
+        asked = {number: (row["instruction"], row["input"]) for number, row in enumerate(rows)}
+        choices = {number: row["labels"] for number, row in enumerate(rows)} if self.task.labels else {}
+        return self._run(self.task, asked, choices)
+
+    def _run(self, task: Task, asked: dict[Key, tuple[str, str]], choices: dict[Key, list[str]]) -> dict[Key, Entry]:
+        engine, keys = self.engine, list(asked)
+        pairs = list(asked.values())
+        prompts = dict(zip(keys, encode_prompts(pairs, task.template, engine.tokenizer), strict=True))
+        given = {}
+        if choices:
+            texts = word(pairs, task.template, engine.tokenizer)
+            own = labels.after_prompts(texts, list(choices.values()), task.template, engine.tokenizer)
+            given = dict(zip(keys, own, strict=True))
+        window = engine.window or sys.maxsize
+        fit = {key: prompt for key, prompt in prompts.items() if 0 < len(prompt) < window}
+        if task.labels == "score":
+            work, room, budget = scoring(engine, given), max_label(given), READ
+        else:
+            work, room = writing(engine, task, fit, given), task.decoding.max_new_tokens
+            budget = engine.tokens
+        plan = batches.plan(fit, room, budget, task.rows)
+        costs = [sum(len(fit[key]) + room for key in batch) for batch in plan]
+        mine = batches.deal(plan, costs, self.ranks.count)[self.ranks.rank]
+        if self.ranks.first:
+            for key in (key for key in keys if key not in fit):
+                self.journal.add(key, failed=f"a prompt of {len(prompts[key])} tokens; the model's window has {window}")
+        self._go(work, mine)
+        self.ranks.wait()
+        return self.journal.read()
+
+    def _go(self, work: Work, plan: list[list[Key]]) -> None:
+        done = self.journal.read()
+        rows = [key for batch in plan for key in batch]
+        written = 0
+        with tqdm(total=len(rows), initial=sum(key in done for key in rows), unit="row", file=sys.stderr) as progress:
+            for batch in plan:
+                if all(key in done for key in batch):
+                    continue
+                for key, entry, tokens in attempt(work, batch):
+                    if key not in done:  # it is computed again where others of its batch are missing
+                        self.journal.add(key, **entry)
+                        progress.update()
+                    written += tokens
+                    seconds = progress.format_dict["elapsed"]
+                    progress.set_postfix_str(f"{written / max(seconds, 1e-9):.0f} tokens/s", refresh=False)
+                self.journal.sync()
+
+
+def load(source: str, task: Task, engine: str) -> Engine:
+    """The engine that a task needs: one that shares what prompts have in common, where the model can."""
+    if engine == "vllm":
+        from xllm.inference.vllm import VLLM
+
+        return VLLM(source)
+    made = Engine.load(source, task.bits)
+    made.shares = task.decoding.num_beams == 1 and attend_by_tree(made.model)
+    return made
+
+
+def max_label(given: dict[Key, list[labels.Label]]) -> int:
+    """The tokens of the longest label."""
+    return max((len(label.tokens) for own in given.values() for label in own), default=0)
+
+
+def writing(engine: Engine, task: Task, prompts: dict[Key, list[int]], given: dict[Key, list[labels.Label]]) -> Work:
+    """Answers token by token, or by the engine as a whole; nothing but a label where some are given."""
+
+    def work(batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
+        asked = [prompts[key] for key in batch]
+        tries = [labels.Trie(given[key]) for key in batch] if given else None
+        seeds = [_seed(task, key) for key in batch]
+        if engine.shares:
+            found = decode(engine, asked, task.decoding, seeds, tries)
+        else:
+            allowed = tries and (lambda row, begun: tries[row].after(begun))
+            found = enumerate(engine.write(asked, task.decoding, allowed, seeds))
+        for number, ids in found:
+            entry = {"prediction": engine.text(ids)}
+            if ids[-1] not in engine.ends and tries is None:
+                entry["cut"] = True  # at the longest that an answer may be
+            yield batch[number], entry, len(ids)
+
+    return work
+
+
+def _seed(task: Task, key: Key) -> int:
+    """Of what is drawn for a row; lines to translate draw nothing."""
+    return (task.seed << 31) + key if isinstance(key, int) else task.seed
+
+
+def scoring(engine: Engine, given: dict[Key, list[labels.Label]]) -> Work:
+    """The likeliest label of each row, and how likely each is."""
+
+    def work(batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
+        for key, found in zip(batch, labels.score(engine.model, [given[key] for key in batch]), strict=True):
+            best = max(range(len(found)), key=lambda number: found[number]["sum"])
+            scores = dict(zip((label.text for label in given[key]), found, strict=True))
+            tokens = sum(len(label.tokens) for label in given[key])
+            yield key, {"prediction": given[key][best].text, "label_scores": scores}, tokens
+
+    return work
+
+
+def attempt(work: Work, batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
+    """Work on a batch, or on halves of it where memory runs out; a row that is too much alone has failed."""
+    known: set[Key] = set()
+    try:
+        for key, entry, tokens in work(batch):
+            known.add(key)
+            yield key, entry, tokens
+        return
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+    # outside the handler, which holds on to what filled the memory
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    left = [key for key in batch if key not in known]
+    if len(batch) == 1:
+        yield left[0], {"failed": f"out of memory: {reason}"}, 0
+        return
+    half = (len(left) + 1) // 2
+    for part in (left[:half], left[half:]):
+        if part:
+            yield from attempt(work, part)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether that is what an error says: a GPU's has a class of its own, a CPU's but its words."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,63 @@
+"""Which prompts are answered together: those that begin alike, then those of like length, within a budget of tokens.
+
+The plan comes from the prompts and the settings alone, so that a run that goes on after it was killed computes what
+it would have computed.
+"""
+
+import torch
+
+# of keys and values that a batch may fill: what leaves a CPU's memory to others, and a share of a GPU's free memory
+ON_CPU, SHARE = 2**30, 0.5
+
+
+def plan(prompts: dict[int, list[int]], room: int, budget: int, most: int | None) -> list[list[int]]:
+    """Batches of the keys of `prompts`, the longest first.
+
+    A batch holds no more than `budget` tokens, each row counting as its longest prompt and `room` more, and no more
+    than `most` rows; but one row at least.
+    """
+    batches: list[list[int]] = []
+    for key in _ordered(prompts):
+        if batches:
+            longest = max(len(prompts[row]) for row in [*batches[-1], key]) + room
+            if (len(batches[-1]) + 1) * longest <= budget and len(batches[-1]) + 1 <= (most or budget):
+                batches[-1].append(key)
+                continue
+        batches.append([key])
+    return sorted(batches, key=lambda batch: -max(len(prompts[row]) for row in batch))
+
+
+def _ordered(prompts: dict[int, list[int]]) -> list[int]:
+    """The keys, those together whose prompts have more in common than not; the longest of these groups first."""
+    groups: list[list[int]] = []
+    for key in sorted(prompts, key=lambda key: (prompts[key], key)):
+        prompt = prompts[key]
+        half = len(prompt) // 2 + 1
+        if groups and prompts[groups[-1][-1]][:half] == prompt[:half]:
+            groups[-1].append(key)
+        else:
+            groups.append([key])
+    for group in groups:
+        group.sort(key=lambda key: (-len(prompts[key]), key))
+    groups.sort(key=lambda group: (-len(prompts[group[0]]), group[0]))
+    return [key for group in groups for key in group]
+
+
+def deal(batches: list[list[int]], costs: list[int], ranks: int) -> list[list[list[int]]]:
+    """The batches of each rank: the dearest goes to whoever has the least so far, and so on down."""
+    dealt: list[list[list[int]]] = [[] for _ in range(ranks)]
+    loads = [0] * ranks
+    for batch, cost in sorted(zip(batches, costs, strict=True), key=lambda pair: -pair[1]):
+        rank = loads.index(min(loads))
+        dealt[rank].append(batch)
+        loads[rank] += cost
+    return dealt
+
+
+def tokens_that_fit(config, dtype: torch.dtype) -> int:
+    """How many tokens' keys and values fit into what a batch may fill of this machine's memory."""
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    each = 2 * config.num_hidden_layers * heads * size * dtype.itemsize
+    room = SHARE * torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else ON_CPU
+    return max(1, int(room // each))

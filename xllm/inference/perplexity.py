@@ -1,0 +1,85 @@
+"""`python -m xllm perplexity`: how well a model foretells the outputs of a dataset."""
+
+import math
+import sys
+from pathlib import Path
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+from xllm import models
+from xllm.errors import XllmError
+from xllm.inference import batches
+from xllm.inference.answering import READ
+from xllm.inference.generate import CHAT, Engine, check_wording, word
+from xllm.inference.tree import attend_by_tree, log_probabilities
+from xllm.mixture import load_mixture
+from xllm.mixture.encoding import encode_texts
+from xllm.prompts import TEXT, plain
+from xllm.records import write_json
+
+
+def perplexity(model, dataset, *, template=None, split="test", data_dir=None, json=None):
+    """Tell the perplexity of MODEL on the outputs of DATASET, given their prompts: for each token, with eos, and for
+    each byte of UTF-8, which models with other tokenizers can be compared by.
+
+    exp(-Σ log p / n) over all target tokens, of n tokens or bytes. Rows that are longer than the model's window are
+    left out and counted. With the template text, all of a record is target. --json FILE writes the same.
+    """
+    source = models.find(model)
+    tokenizer = models.load_tokenizer(source)
+    models.check_weights(source)
+    template = check_wording(template or models.template_of(model), tokenizer, model)
+    mixture = load_mixture(dataset, split, data_dir)
+    rows = [row for row in mixture if row["output"] or template == TEXT]
+    if not rows:
+        raise XllmError(f"no row of {dataset} has an output")
+    prompts, outputs = texts(rows, template, tokenizer)
+    ids, starts = encode_texts(prompts, outputs, tokenizer, special=template != CHAT)
+    engine = Engine.load(source)
+    attend_by_tree(engine.model)
+    fit = {number: row for number, row in enumerate(ids) if engine.window is None or len(row) <= engine.window}
+    if not fit:
+        raise XllmError(f"every row of {dataset} is longer than the model's window of {engine.window} tokens")
+    sums = {}
+    with tqdm(total=len(fit), unit="row", file=sys.stderr) as progress:
+        for batch in batches.plan(fit, 0, READ // 4, None):  # every target has logits of its own
+            found = log_probabilities(engine.model, [ids[row] for row in batch], [starts[row] for row in batch])
+            sums |= zip(batch, (float(row.double().sum()) for row in found), strict=True)
+            progress.update(len(batch))
+    tokens = [len(row) - start for row, start in zip(ids, starts, strict=True)]
+    report = summary(rows, sums, tokens, outputs)
+    print(tabulate([list(line.values()) for line in report], list(report[0]), floatfmt=".4f", intfmt=","))
+    if json is not None:
+        write_json(Path(json), {"model": model, "dataset": dataset, "template": template, "perplexity": report})
+
+
+def texts(rows: list[dict], template: str, tokenizer) -> tuple[list[str], list[str]]:
+    """What comes before the targets of each row, and the targets."""
+    if template == TEXT:
+        return [""] * len(rows), [plain(row["instruction"], row["input"], row["output"]) for row in rows]
+    pairs = [(row["instruction"], row["input"]) for row in rows]
+    return word(pairs, template, tokenizer), [row["output"] for row in rows]
+
+
+def summary(rows: list[dict], sums: dict[int, float], tokens: list[int], outputs: list[str]) -> list[dict]:
+    """A line for each dataset: `sums` are the rows' log-probabilities, of the rows that fit."""
+    lines = []
+    for name in dict.fromkeys(row["from"] for row in rows):
+        own = [number for number, row in enumerate(rows) if row["from"] == name]
+        fit = [number for number in own if number in sums]
+        counted = sum(tokens[number] for number in fit)
+        size = sum(len(outputs[number].encode()) for number in fit)
+        total = -sum(sums[number] for number in fit)
+        lines.append(
+            {
+                "dataset": name,
+                "rows": len(fit),
+                "too long": len(own) - len(fit),
+                "target tokens": counted,
+                "bytes": size,
+                "perplexity a token": math.exp(total / counted) if fit else math.nan,
+                "perplexity a byte": math.exp(total / size) if size else math.nan,
+            }
+        )
+    return lines

@@ -1,0 +1,62 @@
+"""Answers by way of English: the model translates the input first, line by line, and then answers it."""
+
+import re
+
+from xllm import languages
+from xllm.errors import XllmError
+from xllm.mixture import Mixture
+from xllm.prompts import TRANSLATION
+
+LEAD = re.compile(r"\s*(?:[A-Z][.)]|-)\s+")  # an option's letter or dash
+ENGLISH = "en"
+
+
+def check(mixture: Mixture) -> None:
+    """Raise XllmError where there is nothing to translate, or it isn't known from which language."""
+    for term in mixture.terms:
+        language = _language(term)
+        if language is None:
+            raise XllmError(f"--transcot: the loading script of {term['from']} names no language to translate from")
+        if languages.base(language) == ENGLISH:
+            raise XllmError(f"--transcot: {term['from']} is in English already")
+
+
+def questions(rows: list[dict], mixture: Mixture) -> dict[str, tuple[str, str]]:
+    """What is to be translated: a key for each line in a language, and its (instruction, input)."""
+    sources = {term["from"]: _language(term) for term in mixture.terms}
+    wanted = {}
+    for row in rows:
+        source = sources[row["from"]]
+        instruction = TRANSLATION[0].format(source=languages.name(source), target=languages.name(ENGLISH))
+        for _, line in _lines(row):
+            if line:
+                wanted[f"{source} {line}"] = (instruction, line)
+    return wanted
+
+
+def translated(row: dict, mixture: Mixture, found: dict[str, str]) -> dict:
+    """A record with its input in English, as far as lines were translated, and the original as `original_input`."""
+    source = next(_language(term) for term in mixture.terms if term["from"] == row["from"])
+    lines = [lead + (" ".join(found.get(f"{source} {line}", "").split()) or line) for lead, line in _lines(row)]
+    before, blank, _ = _blocks(row)
+    return row | {"input": before + blank + "\n".join(lines), "original_input": row["input"]}
+
+
+def _language(term: dict) -> str | None:
+    return term["source_language"] or term["language"]
+
+
+def _blocks(row: dict) -> tuple[str, str, str]:
+    """Examples, a blank line, and the question, of an exam's input; of any other, all of it is the question."""
+    return row["input"].rpartition("\n\n") if "labels" in row else ("", "", row["input"])
+
+
+def _lines(row: dict) -> list[tuple[str, str]]:
+    """The lines of a question, each as what is left alone and what is translated: not the letters of options, nor what
+    may be answered word for word."""
+    found = []
+    for line in _blocks(row)[2].split("\n"):
+        lead = match.group() if (match := LEAD.match(line)) else ""
+        alone = line[len(lead) :] in row.get("labels", ()) or not line[len(lead) :].strip()
+        found.append((line, "") if alone else (lead, line[len(lead) :]))
+    return found

@@ -1,0 +1,71 @@
+"""Answers by vLLM (https://docs.vllm.ai), which brings its own batching, cache and parallelism."""
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from itertools import zip_longest
+
+import torch
+from transformers import GenerationConfig
+
+from xllm import models
+from xllm.errors import XllmError
+from xllm.inference.generate import Decoding, Engine, budget, device_and_dtype, ends_of
+
+AT_A_TIME = 2**20  # tokens that it is asked for at once, before they are in the journal
+ELSEWHERE = ("labels", "load_in_8bit", "load_in_4bit")  # flags that --engine hf takes
+
+
+def check(args) -> None:
+    """Raise XllmError where vLLM isn't there, or doesn't do what is asked."""
+    if find_spec("vllm") is None:
+        raise XllmError("--engine vllm needs vLLM: pip install 'xllm[vllm]'")
+    for flag in ELSEWHERE:
+        if getattr(args, flag):
+            raise XllmError(f"--{flag} goes with --engine hf")
+    if args.num_beams > 1:
+        raise XllmError("--num_beams goes with --engine hf")
+
+
+class VLLM(Engine):
+    """An engine on all GPUs of the machine."""
+
+    tokens = AT_A_TIME
+
+    def __init__(self, source: str) -> None:
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout says where the answers are
+        from vllm import LLM
+
+        self.tokenizer, self.shares = models.load_tokenizer(source), False
+        self.llm = LLM(
+            source,
+            dtype=device_and_dtype()[1],  # as with --engine hf, whatever the weights are stored in
+            tensor_parallel_size=max(1, torch.cuda.device_count()),
+            generation_config="vllm",
+        )
+        self.window = self.llm.model_config.max_model_len
+        self.ends = ends_of(GenerationConfig.from_pretrained(source), self.tokenizer)
+
+    def write(self, prompts, decoding: Decoding, allowed: None = None, seeds: Sequence[int] = ()) -> list[list[int]]:
+        """The token ids of the answers to prompts; what is drawn for one depends on its seed alone."""
+        from vllm import SamplingParams
+
+        settings = {"temperature": 0.0}
+        if decoding.do_sample:
+            settings = {
+                "temperature": 1.0 if decoding.temperature is None else decoding.temperature,
+                "top_p": 1.0 if decoding.top_p is None else decoding.top_p,
+                "top_k": decoding.top_k or 0,
+            }
+        params = [
+            SamplingParams(
+                max_tokens=budget(len(prompt), decoding.max_new_tokens, self.window),
+                stop_token_ids=self.ends,
+                detokenize=False,
+                seed=seed,
+                **settings,
+            )
+            for prompt, seed in zip_longest(prompts, seeds)
+        ]
+        outputs = self.llm.generate([{"prompt_token_ids": prompt} for prompt in prompts], params, use_tqdm=False)
+        return [list(output.outputs[0].token_ids) for output in outputs]
