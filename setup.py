@@ -35,6 +35,6 @@ setup(
         "tabulate",
         "tqdm",
     ],
-    extras_require={"test": ["pytest", "hypothesis", "playwright", "ruff"]},
+    extras_require={"vllm": ["vllm"], "test": ["pytest", "hypothesis", "playwright", "ruff"]},
     entry_points={"console_scripts": ["xllm=xllm.__main__:main"]},
 )

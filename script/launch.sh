@@ -19,7 +19,7 @@ launch() {
         exec python3 -m torch.distributed.run "${where[@]}" --nproc_per_node "$processes" --max_restarts "$restarts" \
             -m xllm "$@"
     fi
-    if [ "$gpus" -gt 1 ]; then # a process that saw several would take them all
+    if [ "$gpus" -gt 1 ] && [ "$1" = train ]; then # a process that saw several would take them all
         local visible=${CUDA_VISIBLE_DEVICES:-0}
         export CUDA_VISIBLE_DEVICES=${visible%%,*}
     fi

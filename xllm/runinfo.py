@@ -12,7 +12,7 @@ from pathlib import Path
 from xllm import __version__
 from xllm.records import write_json
 
-PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers", "sentencepiece", "sacrebleu")
+PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers", "sentencepiece", "sacrebleu", "vllm")
 
 
 class RunInfo:

@@ -156,3 +156,26 @@ def test_labels_of_which_one_begins_another_can_be_scored(cli, model, picks):
 def test_mistakes_are_one_line(infer, model, words, message):
     outcome, _ = infer(*words)
     assert outcome.code == 2 and message in outcome.err and not (model / "test").exists()
+
+
+def test_scores_agree_with_lm_evaluation_harness(infer, model, monkeypatch):
+    """The same requests, put to its log-likelihoods of Hugging Face models."""
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    rows = [row for dataset in ("xcopa_zh", "belebele_en") for row in infer(dataset, "--labels", "score")[1]]
+    tokenizer = models.load_tokenizer(str(model))
+    harness = HFLM(
+        pretrained=models.load_model(str(model), torch.float32),
+        tokenizer=tokenizer,
+        batch_size=1,
+        device="cpu",
+        add_bos_token=bool(tokenizer("").input_ids),
+    )
+    asked = [(alpaca(row["instruction"], row["input"]), label) for row in rows for label in row["labels"]]
+    requests = [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(asked)]
+    expected = iter(harness.loglikelihood(requests, disable_tqdm=True))
+    for row in rows:
+        for label in row["labels"]:
+            assert row["label_scores"][label]["sum"] == pytest.approx(next(expected)[0], abs=1e-4)

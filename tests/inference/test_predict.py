@@ -1,9 +1,14 @@
 """Answering a dataset through the command line."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from xllm import HOME
 from xllm.records import read_jsonl
 
 
@@ -145,3 +150,22 @@ def test_a_folder_that_can_t_be_written_is_told_before_the_weights_load(cli, sam
     outcome = cli("infer", model, "xquad_en")
     assert outcome.code == 2 and "Loading weights" not in outcome.err
     assert outcome.err.splitlines()[-1].startswith("xllm: ") and str(model / "test") in outcome.err
+
+
+def test_weights_that_can_t_be_read_leave_nothing_behind(cli, sample, model):
+    whole = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    outcome = cli("infer", model, "xquad_en")
+    assert outcome.code == 2 and "cannot read the weights" in outcome.err and not (model / "test").exists()
+
+
+def test_several_processes_answer_as_one(cli, sample, model):
+    words = (model, "xquad_en", "4", "--max_new_tokens", "6")
+    environment = os.environ | {"NPROC": "2", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", HOME / "script" / "inference.sh", *words]
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
+    path = model / "test" / "xquad_en.inference.jsonl"
+    assert done.returncode == 0 and done.stdout == f"{path}\n", done.stderr
+    together = path.read_bytes()
+    assert cli("infer", *words[:2], "--batch_size", "4", *words[3:], "--overwrite").code == 0
+    assert path.read_bytes() == together

@@ -93,10 +93,12 @@ print(peak - before)
 """
 
 
-def test_the_estimate_is_within_15_percent_of_what_is_measured():
-    code = MEASURE.replace("CONFIG", repr(CONFIG))
+@pytest.mark.parametrize("heads", [8, 2])
+def test_the_estimate_is_within_15_percent_of_what_is_measured(heads):
+    config = CONFIG | {"num_key_value_heads": heads}
+    code = MEASURE.replace("CONFIG", repr(config))
     measured = int(subprocess.check_output([sys.executable, "-c", code], text=True).split()[-1])
-    told = memory.estimate(LlamaConfig(**CONFIG), 2048, 1, bf16=False, device="cpu").total
+    told = memory.estimate(LlamaConfig(**config), 2048, 1, bf16=False, device="cpu").total
     assert told == pytest.approx(measured, rel=0.15)
 
 

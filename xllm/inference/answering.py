@@ -35,9 +35,8 @@ class Task:
 class Answering:
     """An engine at work on a dataset, with its journal."""
 
-    def __init__(self, source: str, task: Task, journal: Journal, ranks: Ranks, engine: str) -> None:
-        self.task, self.journal, self.ranks = task, journal, ranks
-        self.engine = load(source, task, engine)
+    def __init__(self, engine: Engine, task: Task, journal: Journal, ranks: Ranks) -> None:
+        self.engine, self.task, self.journal, self.ranks = engine, task, journal, ranks
 
     def translate(self, asked: dict[Key, tuple[str, str]]) -> dict[Key, str]:
         """Greedy answers to (instruction, input) pairs; none for what failed."""
@@ -52,28 +51,26 @@ class Answering:
         return self._run(self.task, asked, choices)
 
     def _run(self, task: Task, asked: dict[Key, tuple[str, str]], choices: dict[Key, list[str]]) -> dict[Key, Entry]:
-        engine, keys = self.engine, list(asked)
-        pairs = list(asked.values())
-        prompts = dict(zip(keys, encode_prompts(pairs, task.template, engine.tokenizer), strict=True))
-        given = {}
+        engine, pairs = self.engine, list(asked.values())
+        prompts = dict(zip(asked, encode_prompts(pairs, task.template, engine.tokenizer), strict=True))
+        given, least = {}, 1
         if choices:
             texts = word(pairs, task.template, engine.tokenizer)
-            own = labels.after_prompts(texts, list(choices.values()), task.template, engine.tokenizer)
-            given = dict(zip(keys, own, strict=True))
+            found = labels.after_prompts(texts, list(choices.values()), task.template, engine.tokenizer)
+            given = dict(zip(asked, found, strict=True))
+            least = max(len(label.tokens) for row in found for label in row)
+            task = replace(task, decoding=replace(task.decoding, max_new_tokens=least))  # no label is cut
         window = engine.window or sys.maxsize
-        fit = {key: prompt for key, prompt in prompts.items() if 0 < len(prompt) < window}
-        if task.labels == "score":
-            work, room, budget = scoring(engine, given), max_label(given), READ
-        else:
-            work, room = writing(engine, task, fit, given), task.decoding.max_new_tokens
-            budget = engine.tokens
-        plan = batches.plan(fit, room, budget, task.rows)
-        costs = [sum(len(fit[key]) + room for key in batch) for batch in plan]
-        mine = batches.deal(plan, costs, self.ranks.count)[self.ranks.rank]
+        fit = {key: prompt for key, prompt in prompts.items() if 0 < len(prompt) <= window - least}
         if self.ranks.first:
-            for key in (key for key in keys if key not in fit):
+            for key in (key for key in asked if key not in fit):
                 self.journal.add(key, failed=f"a prompt of {len(prompts[key])} tokens; the model's window has {window}")
-        self._go(work, mine)
+        scored = task.labels == "score"
+        work = scoring(engine, given) if scored else writing(engine, task, fit, given)
+        room = task.decoding.max_new_tokens
+        plan = batches.plan(fit, room, READ if scored else engine.tokens, task.rows)
+        costs = [sum(len(fit[key]) + room for key in batch) for batch in plan]
+        self._go(work, batches.deal(plan, costs, self.ranks.count)[self.ranks.rank])
         self.ranks.wait()
         return self.journal.read()
 
@@ -104,11 +101,6 @@ def load(source: str, task: Task, engine: str) -> Engine:
     made = Engine.load(source, task.bits)
     made.shares = task.decoding.num_beams == 1 and attend_by_tree(made.model)
     return made
-
-
-def max_label(given: dict[Key, list[labels.Label]]) -> int:
-    """The tokens of the longest label."""
-    return max((len(label.tokens) for own in given.values() for label in own), default=0)
 
 
 def writing(engine: Engine, task: Task, prompts: dict[Key, list[int]], given: dict[Key, list[labels.Label]]) -> Work:

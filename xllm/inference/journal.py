@@ -73,6 +73,14 @@ def begin(folder: Path, settings: dict, overwrite: bool) -> filelock.FileLock:
     return lock
 
 
+def abandon(folder: Path) -> None:
+    """Remove a journal that nothing has been written to."""
+    if not any(folder.glob("rank-*.jsonl")):
+        remove(folder)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+
+
 def _mend(path: Path) -> None:
     """Cut off what a killed process left of a line, or the next would be written to its end."""
     if path.exists():

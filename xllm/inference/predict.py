@@ -9,7 +9,7 @@ from xllm import models
 from xllm.errors import RowsFailed, XllmError
 from xllm.flags import FlagParser
 from xllm.inference import journal, labels, transcot
-from xllm.inference.answering import Answering, Task
+from xllm.inference.answering import Answering, Task, load
 from xllm.inference.generate import Decoding, check_wording
 from xllm.inference.ranks import Ranks
 from xllm.mixture import Mixture, cache, load_mixture
@@ -74,7 +74,7 @@ class Request:
         """All that decides what the answers are."""
         task = self.task
         return {
-            "model": {"name": self.model, "sha256": cache.model_files(self.source)},
+            "model": cache.model_files(self.source) or self.source,
             "mixture": self.mixture.facts(),
             "template": task.template,
             "decoding": vars(task.decoding),
@@ -100,7 +100,13 @@ def main(argv: list[str]) -> None:
         print(request.mixture, file=sys.stderr)
         lock = journal.begin(folder, request.settings(), request.args.overwrite)
     ranks.wait()
-    answering = Answering(request.source, request.task, journal.Journal(folder, ranks.rank), ranks, request.args.engine)
+    try:
+        engine = load(request.source, request.task, request.args.engine)
+    except XllmError:
+        if ranks.first:
+            journal.abandon(folder)
+        raise
+    answering = Answering(engine, request.task, journal.Journal(folder, ranks.rank), ranks)
     rows = list(request.mixture)
     if request.args.transcot:
         found = answering.translate(transcot.questions(rows, request.mixture))
@@ -187,6 +193,10 @@ def write(request: Request, rows: list[dict], answers: dict[int, dict], run: Run
     if failed:
         lines = [{"row": number, "id": rows[number]["id"], "failed": reason} for number, reason in failed]
         write_jsonl(request.beside("failed.jsonl"), lines)
-    run.write(request.beside("run.json"), **request.settings() | {"model": request.model}, failed=len(failed))
+    run.write(
+        request.beside("run.json"),
+        **request.settings() | {"model": request.model, "sha256": cache.model_files(request.source)},
+        failed=len(failed),
+    )
     write_jsonl(request.output, ({**row, "prediction": "", **answers[number]} for number, row in enumerate(rows)))
     return len(failed)

@@ -11,6 +11,7 @@ from transformers import GenerationConfig
 from xllm import models
 from xllm.errors import XllmError
 from xllm.inference.generate import Decoding, Engine, budget, device_and_dtype, ends_of
+from xllm.inference.ranks import Ranks
 
 AT_A_TIME = 2**20  # tokens that it is asked for at once, before they are in the journal
 ELSEWHERE = ("labels", "load_in_8bit", "load_in_4bit")  # flags that --engine hf takes
@@ -25,6 +26,8 @@ def check(args) -> None:
             raise XllmError(f"--{flag} goes with --engine hf")
     if args.num_beams > 1:
         raise XllmError("--num_beams goes with --engine hf")
+    if Ranks().count > 1:
+        raise XllmError("--engine vllm takes all GPUs of the machine in one process; torchrun started several")
 
 
 class VLLM(Engine):
@@ -44,7 +47,11 @@ class VLLM(Engine):
             generation_config="vllm",
         )
         self.window = self.llm.model_config.max_model_len
-        self.ends = ends_of(GenerationConfig.from_pretrained(source), self.tokenizer)
+        try:
+            settings = GenerationConfig.from_pretrained(source)
+        except OSError:  # a model need not have them apart; its config then says what ends an answer
+            settings = GenerationConfig.from_model_config(models.load_config(source))
+        self.ends = ends_of(settings, self.tokenizer)
 
     def write(self, prompts, decoding: Decoding, allowed: None = None, seeds: Sequence[int] = ()) -> list[list[int]]:
         """The token ids of the answers to prompts; what is drawn for one depends on its seed alone."""

@@ -94,13 +94,10 @@ class _Traced(torch.autograd.Function):
 
 
 def _traced_attention(module, query, key, value, attention_mask, **_):
-    if query.dtype == torch.float32 and key.shape[1] != query.shape[1]:  # torch's own wants as many heads
-        groups = query.shape[1] // key.shape[1]
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     return _Traced.apply(query, key, value).transpose(1, 2), None
 
 
-LARGEST, ON_CPU = 16384, 512  # tokens of a micro-batch beyond which nothing is gained
+LARGEST, ON_CPU = 16384, 1024  # tokens of a micro-batch beyond which nothing is gained
 SPARE = 0.9  # of a GPU's memory that is counted on; the rest goes to the context and to fragments
 
 

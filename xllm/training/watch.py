@@ -16,7 +16,7 @@ SHOWN = 3  # rows named in a message
 SPIKE = 6.0  # standard deviations above the mean of the steps before
 BEFORE, ENOUGH = 50, 10  # steps that a loss is compared with: at most, at least
 LOG = "log.jsonl"
-TRIES = 5  # of a matrix product, to find how fast it can be
+TRIES, LASTING = 5, 0.1  # of a matrix product, to find how fast it is: how often at least, and how many seconds
 
 
 class Watch:
@@ -133,7 +133,7 @@ def matrices(model: PreTrainedModel) -> list[torch.Tensor]:
 
 def matrix_rate(model: PreTrainedModel, tokens: int, dtype: torch.dtype, device: torch.device) -> float:
     """FLOP/s of torch.mm on this machine at this model's shapes: those of a micro-batch going through the matrices of
-    the layers, each with its share of the work. The best of several tries."""
+    the layers, each with its share of the work; over so long that it is a rate that lasts."""
     shapes = Counter(tuple(matrix.shape) for matrix in matrices(model))
     seconds = sum(count * _product_seconds(tokens, *shape, dtype, device) for shape, count in shapes.items())
     return 2 * tokens * sum(count * rows * columns for (rows, columns), count in shapes.items()) / seconds
@@ -142,14 +142,14 @@ def matrix_rate(model: PreTrainedModel, tokens: int, dtype: torch.dtype, device:
 def _product_seconds(tokens: int, rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> float:
     left = torch.randn(tokens, columns, dtype=dtype, device=device)
     right = torch.randn(columns, rows, dtype=dtype, device=device)
-    best = float("inf")
-    for _ in range(TRIES):
+    taken: list[float] = []
+    while sum(taken) < LASTING or len(taken) < TRIES:
         began = time.perf_counter()
         torch.mm(left, right)
         if device.type == "cuda":
             torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return best
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
 
 
 def _listed(names: list[str]) -> str:
