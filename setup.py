@@ -35,6 +35,9 @@ setup(
         "tabulate",
         "tqdm",
     ],
-    extras_require={"vllm": ["vllm"], "test": ["pytest", "hypothesis", "playwright", "ruff"]},
+    extras_require={
+        "vllm": ["vllm"],
+        "test": ["pytest", "hypothesis", "playwright", "ruff", 'lm-eval[hf]; python_version >= "3.11"'],
+    },
     entry_points={"console_scripts": ["xllm=xllm.__main__:main"]},
 )

@@ -9,7 +9,7 @@ launch() {
     gpus=$(python3 -c 'import torch; print(torch.cuda.device_count())')
     processes=${NPROC:-$((gpus > 0 ? gpus : 1))}
     if [ $((processes * nodes)) -gt 1 ] || [ "$restarts" -gt 0 ]; then
-        NPROC=$((processes * nodes)) python3 -m xllm "$@" --prepare_only
+        NPROC=$((processes * nodes)) python3 -m xllm "$@" --prepare_only || exit
         if [ "$nodes" -gt 1 ]; then
             where=(--nnodes "$nodes" --node_rank "${NODE_RANK:?}" --rdzv_id "${MASTER_PORT:?}" --rdzv_backend c10d
                 --rdzv_endpoint "${MASTER_ADDR:?}:$MASTER_PORT")

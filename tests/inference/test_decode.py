@@ -15,10 +15,12 @@ from transformers import (
     Qwen3Config,
 )
 
-from xllm.inference.answering import writing
+from xllm import models
+from xllm.inference.answering import Task, writing
 from xllm.inference.batches import deal, plan
 from xllm.inference.decode import decode
 from xllm.inference.generate import Decoding, Engine, encode_prompts
+from xllm.inference.labels import after_prompts
 from xllm.inference.tree import Tree, attend_by_tree, log_probabilities
 from xllm.mixture import load_mixture
 
@@ -108,7 +110,7 @@ def test_real_rows_are_answered_as_one_at_a_time(tiny, sample):
     expected = [engine.write([prompt], Decoding(10))[0] for prompt in prompts]
     assert attend_by_tree(engine.model)
     found, differing = {}, {}
-    for batch in plan(dict(enumerate(prompts)), 10, 5000, None):
+    for batch in plan(dict(enumerate(prompts)), 10, 5000, 64):
         answers = dict(decode(engine, [prompts[row] for row in batch], Decoding(10), [0] * len(batch)))
         found |= {batch[number]: ids for number, ids in answers.items()}
     engine.model.set_attn_implementation("sdpa")
@@ -166,11 +168,35 @@ def test_the_plan_holds_each_row_once_within_the_budget():
     assert max(loads) - min(loads) <= 6
 
 
-def test_a_model_without_trees_answers_too(sample, llama):
-    from xllm.inference.answering import Task
+@pytest.fixture
+def bloom(llama):
+    """An engine of a model whose attention can't be replaced."""
+    torch.manual_seed(0)
+    tokenizer = models.load_tokenizer(str(llama))
+    model = AutoModelForCausalLM.from_config(BloomConfig(**(SIZE | {"vocab_size": len(tokenizer)}))).eval()
+    assert not attend_by_tree(model)
+    return Engine(model, tokenizer)
 
-    engine = Engine.load(str(llama))
-    task = Task("alpaca", Decoding(4, num_beams=3), 0, None, None, None)
-    prompts = {0: [1, 300, 301], 1: [1, 302]}
-    answers = [entry["prediction"] for _, entry, _ in writing(engine, task, prompts, {})([0, 1])]
-    assert answers == engine.answer(list(prompts.values()), task.decoding)
+
+def answers(engine, task, prompts, given):
+    return {key: entry["prediction"] for key, entry, _ in writing(engine, task, prompts, given)(list(prompts))}
+
+
+def test_a_model_without_trees_answers_too(bloom):
+    prompts = {3: [1, 300, 301], 5: [1, 302, 40, 41, 42]}
+    found = answers(bloom, Task("alpaca", Decoding(4), 0, None, None, None), prompts, {})
+    for key, prompt in prompts.items():
+        ids = list(prompt)
+        while len(ids) < len(prompt) + 4 and (len(ids) == len(prompt) or ids[-1] not in bloom.ends):
+            ids.append(int(plain_scores(bloom.model, ids)[-1].argmax()))
+        assert found[key] == bloom.text(ids[len(prompt) :])
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_model_without_trees_writes_nothing_but_labels(bloom, beams):
+    [labels] = after_prompts(["Which? "], [["the town", "the old mill", "a river"]], "alpaca", bloom.tokenizer)
+    longest = max(len(label.tokens) for label in labels)
+    task = Task("alpaca", Decoding(longest, num_beams=beams), 0, "constrain", None, None)
+    prompt = labels[0].ids[: labels[0].start]
+    found = answers(bloom, task, {0: prompt, 1: prompt}, {0: labels, 1: labels[1:]})
+    assert found[0] in {label.text for label in labels} and found[1] in {label.text for label in labels[1:]}

@@ -159,13 +159,19 @@ def test_weights_that_can_t_be_read_leave_nothing_behind(cli, sample, model):
     assert outcome.code == 2 and "cannot read the weights" in outcome.err and not (model / "test").exists()
 
 
-def test_several_processes_answer_as_one(cli, sample, model):
-    words = (model, "xquad_en", "4", "--max_new_tokens", "6")
+def test_several_processes_answer_as_one(cli, root, model):
+    (root / "mieval").mkdir()
+    rows = [{"instruction": f"Say {'so ' * length}", "input": ""} for length in (1, 5, 700, 2, 9, 4, 30, 8, 3)]
+    (root / "mieval" / "aa.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = (model, "mieval_aa", "2", "--max_new_tokens", "6")
     environment = os.environ | {"NPROC": "2", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = ["bash", HOME / "script" / "inference.sh", *words]
     done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
-    path = model / "test" / "xquad_en.inference.jsonl"
-    assert done.returncode == 0 and done.stdout == f"{path}\n", done.stderr
+    path = model / "test" / "mieval_aa.inference.jsonl"
+    assert done.returncode == 3 and done.stdout == f"{path}\n", done.stderr
+    assert "1 of 9 rows failed" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
     together = path.read_bytes()
-    assert cli("infer", *words[:2], "--batch_size", "4", *words[3:], "--overwrite").code == 0
-    assert path.read_bytes() == together
+    outcome = cli("infer", *words[:2], "--batch_size", "2", *words[3:], "--overwrite")
+    assert outcome.code == 3 and path.read_bytes() == together
+    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith("--overwrite answers anew")

@@ -49,9 +49,9 @@ def label(rows: list[dict], language: str) -> list[Score]:
     if not rows:
         return []
     found = {"accuracy": [row["prediction"].strip() for row in rows]}
-    if all("label_scores" in row for row in rows):
+    if any("label_scores" in row for row in rows):  # a row that failed has none
         for measure in ("per_token", "per_byte"):
-            found[f"accuracy_{measure}"] = [_likeliest(row["label_scores"], measure) for row in rows]
+            found[f"accuracy_{measure}"] = [_likeliest(row.get("label_scores", {}), measure) for row in rows]
     signature = f"exact|case:mixed|xllm:{__version__}"
     return [
         Score(
@@ -65,7 +65,7 @@ def label(rows: list[dict], language: str) -> list[Score]:
 
 
 def _likeliest(scores: dict[str, dict[str, float]], measure: str) -> str:
-    return max(scores, key=lambda text: scores[text][measure])
+    return max(scores, key=lambda text: scores[text][measure], default="")
 
 
 # a loading script's TASK → its scores

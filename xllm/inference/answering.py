@@ -68,7 +68,8 @@ class Answering:
         scored = task.labels == "score"
         work = scoring(engine, given) if scored else writing(engine, task, fit, given)
         room = task.decoding.max_new_tokens
-        plan = batches.plan(fit, room, READ if scored else engine.tokens, task.rows)
+        budget = self.ranks.agree(READ if scored else engine.tokens)  # ranks must have the same plan
+        plan = batches.plan(fit, room, budget, task.rows or engine.rows)
         costs = [sum(len(fit[key]) + room for key in batch) for batch in plan]
         self._go(work, batches.deal(plan, costs, self.ranks.count)[self.ranks.rank])
         self.ranks.wait()
@@ -116,9 +117,12 @@ def writing(engine: Engine, task: Task, prompts: dict[Key, list[int]], given: di
             allowed = tries and (lambda row, begun: tries[row].after(begun))
             found = enumerate(engine.write(asked, task.decoding, allowed, seeds))
         for number, ids in found:
-            entry = {"prediction": engine.text(ids)}
-            if ids[-1] not in engine.ends and tries is None:
-                entry["cut"] = True  # at the longest that an answer may be
+            if tries is not None:
+                entry = {"prediction": tries[number].text(ids)}
+            elif ids[-1] in engine.ends:
+                entry = {"prediction": engine.text(ids)}
+            else:  # at the longest that an answer may be
+                entry = {"prediction": engine.text(ids), "cut": True}
             yield batch[number], entry, len(ids)
 
     return work
@@ -169,4 +173,5 @@ def attempt(work: Work, batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
 
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether that is what an error says: a GPU's has a class of its own, a CPU's but its words."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(part in str(error) for part in words)

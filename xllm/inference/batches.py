@@ -6,24 +6,27 @@ it would have computed.
 
 import torch
 
-# of keys and values that a batch may fill: what leaves a CPU's memory to others, and a share of a GPU's free memory
-ON_CPU, SHARE = 2**30, 0.5
+# of keys and values that a batch may fill: bytes of a CPU's memory, and a share of a GPU's, which what was computed
+# before doesn't change
+ON_CPU, SHARE = 2**30, 0.3
+TOKENS = 2**16  # beyond which nothing is gained
 
 
-def plan(prompts: dict[int, list[int]], room: int, budget: int, most: int | None) -> list[list[int]]:
+def plan(prompts: dict[int, list[int]], room: int, budget: int, most: int) -> list[list[int]]:
     """Batches of the keys of `prompts`, the longest first.
 
     A batch holds no more than `budget` tokens, each row counting as its longest prompt and `room` more, and no more
     than `most` rows; but one row at least.
     """
     batches: list[list[int]] = []
+    longest = 0
     for key in _ordered(prompts):
-        if batches:
-            longest = max(len(prompts[row]) for row in [*batches[-1], key]) + room
-            if (len(batches[-1]) + 1) * longest <= budget and len(batches[-1]) + 1 <= (most or budget):
-                batches[-1].append(key)
-                continue
-        batches.append([key])
+        longest = max(longest, len(prompts[key]) + room)
+        if batches and len(batches[-1]) < most and (len(batches[-1]) + 1) * longest <= budget:
+            batches[-1].append(key)
+        else:
+            batches.append([key])
+            longest = len(prompts[key]) + room
     return sorted(batches, key=lambda batch: -max(len(prompts[row]) for row in batch))
 
 
@@ -55,9 +58,12 @@ def deal(batches: list[list[int]], costs: list[int], ranks: int) -> list[list[li
 
 
 def tokens_that_fit(config, dtype: torch.dtype) -> int:
-    """How many tokens' keys and values fit into what a batch may fill of this machine's memory."""
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    """How many tokens' keys and values fit into what a batch may fill of this machine's memory, TOKENS at most."""
+    queries = getattr(config, "num_attention_heads", None)
+    if queries is None:  # no attention, nothing to keep
+        return TOKENS
+    size = getattr(config, "head_dim", None) or config.hidden_size // queries
+    heads = getattr(config, "num_key_value_heads", None) or queries
     each = 2 * config.num_hidden_layers * heads * size * dtype.itemsize
-    room = SHARE * torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else ON_CPU
-    return max(1, int(room // each))
+    room = SHARE * torch.cuda.mem_get_info()[1] if torch.cuda.is_available() else ON_CPU
+    return min(TOKENS, max(1, int(room // each)))

@@ -76,7 +76,8 @@ class Chooser:
             scores = allowed
         if self.draws is None:
             return scores.argmax(-1).tolist()
-        shares = self.warpers(None, scores).double().softmax(-1).cumsum(-1)
-        draws = torch.stack([self.draws[row][len(answers[row])] for row in rows]).to(shares.device)
+        exact = torch.float32 if scores.device.type == "mps" else torch.float64
+        shares = self.warpers(None, scores).to(exact).softmax(-1).cumsum(-1)
+        draws = torch.stack([self.draws[row][len(answers[row])] for row in rows]).to(shares)
         # where all that comes before a word has less than what was drawn, and with it more
         return torch.searchsorted(shares, (draws * shares[:, -1])[:, None], right=True)[:, 0].tolist()

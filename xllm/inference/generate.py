@@ -65,6 +65,8 @@ def ends_of(settings: GenerationConfig, tokenizer: PreTrainedTokenizerFast) -> l
 class Engine:
     """A model that answers prompts."""
 
+    rows = 128  # at a time, unless told otherwise
+
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
         self.shares = False  # what prompts have in common (`xllm.inference.tree`)

@@ -45,37 +45,51 @@ class Journal:
         """Let what was added outlive the machine."""
         os.fsync(self.file.fileno())
 
+    def close(self) -> None:
+        """No more is added."""
+        self.file.close()
+
+
+def check(folder: Path, settings: dict) -> None:
+    """Raise XllmError where the journal in a folder was begun with other settings, and name them."""
+    path = folder / SETTINGS
+    found = list(differences(read_json(path), json.loads(json.dumps(settings)))) if path.exists() else []
+    if found:
+        raise XllmError(
+            f"{folder} holds answers that were begun with other settings: {'; '.join(found)}; "
+            "the same settings go on with it, --overwrite starts anew"
+        )
+
 
 def begin(folder: Path, settings: dict, overwrite: bool) -> filelock.FileLock:
     """Make the folder of a journal, or take up the one that is there; the lock holds while the process lives.
 
-    Raises XllmError where another process is at work on it, or where it was begun with other settings, which are named;
-    with `overwrite`, it begins anew then.
+    Raises XllmError where another process is at work on it, or where it was begun with other settings; with
+    `overwrite`, it begins anew then.
     """
-    settings = json.loads(json.dumps(settings))
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise XllmError(f"another process is writing to {folder}") from None
-    path = folder / SETTINGS
-    if found := list(differences(read_json(path), settings)) if path.exists() else []:
+    try:
+        check(folder, settings)
+    except XllmError:
         if not overwrite:
             lock.release()
-            raise XllmError(
-                f"{folder} holds answers that were begun with other settings: {'; '.join(found)}; "
-                "the same settings go on with it, --overwrite starts anew"
-            )
+            raise
+        remove(folder / SETTINGS)
+    if not (folder / SETTINGS).exists():  # what is there is of other settings, or of a run that is over
         for old in folder.glob("rank-*.jsonl"):
             remove(old)
-    write_json(path, settings)
+    write_json(folder / SETTINGS, settings)
     return lock
 
 
 def abandon(folder: Path) -> None:
     """Remove a journal that nothing has been written to."""
-    if not any(folder.glob("rank-*.jsonl")):
+    if not any(path.stat().st_size for path in folder.glob("rank-*.jsonl")):
         remove(folder)
         if not any(folder.parent.iterdir()):
             folder.parent.rmdir()

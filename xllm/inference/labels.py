@@ -28,12 +28,18 @@ class Trie:
     """What may be written, token by token, where the answer is one of some labels."""
 
     def __init__(self, labels: list[Label]) -> None:
-        self.labels = [label.tokens for label in labels]
+        self.labels, self.texts = [label.tokens for label in labels], [label.text for label in labels]
 
     def after(self, begun: list[int]) -> list[int]:
         """The token ids that may follow; none after a whole label."""
         size = len(begun)
         return sorted({label[size] for label in self.labels if len(label) > size and label[:size] == begun})
+
+    def text(self, answer: list[int]) -> str:
+        """The label that an answer is, as it was given: a tokenizer may say it in other words."""
+        return next(
+            text for tokens, text in zip(self.labels, self.texts, strict=True) if answer[: len(tokens)] == tokens
+        )
 
 
 def check(labels: list[str], row: str) -> None:

@@ -43,7 +43,7 @@ def perplexity(model, dataset, *, template=None, split="test", data_dir=None, js
         raise XllmError(f"every row of {dataset} is longer than the model's window of {engine.window} tokens")
     sums = {}
     with tqdm(total=len(fit), unit="row", file=sys.stderr) as progress:
-        for batch in batches.plan(fit, 0, READ // 4, None):  # every target has logits of its own
+        for batch in batches.plan(fit, 0, READ // 4, engine.rows):  # every target has logits of its own
             found = log_probabilities(engine.model, [ids[row] for row in batch], [starts[row] for row in batch])
             sums |= zip(batch, (float(row.double().sum()) for row in found), strict=True)
             progress.update(len(batch))

@@ -10,7 +10,7 @@ from xllm.errors import RowsFailed, XllmError
 from xllm.flags import FlagParser
 from xllm.inference import journal, labels, transcot
 from xllm.inference.answering import Answering, Task, load
-from xllm.inference.generate import Decoding, check_wording
+from xllm.inference.generate import Decoding, check_wording, device_and_dtype
 from xllm.inference.ranks import Ranks
 from xllm.mixture import Mixture, cache, load_mixture
 from xllm.records import check_name, remove, write_jsonl
@@ -74,7 +74,8 @@ class Request:
         """All that decides what the answers are."""
         task = self.task
         return {
-            "model": cache.model_files(self.source) or self.source,
+            "model": cache.model_files(self.source) or [self.source, models.load_config(self.source)._commit_hash],
+            "precision": str(device_and_dtype()[1]),
             "mixture": self.mixture.facts(),
             "template": task.template,
             "decoding": vars(task.decoding),
@@ -92,39 +93,57 @@ def main(argv: list[str]) -> None:
     Raises RowsFailed where all but some rows were answered."""
     run, ranks = RunInfo("infer", argv), Ranks()
     request = read(argv)
+    folder = request.beside("journal")
     if request.args.prepare_only:
+        if not request.args.overwrite:
+            journal.check(folder, request.settings())
         return
     ranks.join()
-    folder = request.beside("journal")
     if ranks.first:
         print(request.mixture, file=sys.stderr)
         lock = journal.begin(folder, request.settings(), request.args.overwrite)
     ranks.wait()
     try:
-        engine = load(request.source, request.task, request.args.engine)
+        rows, answers = answer(request, folder, ranks)
     except XllmError:
         if ranks.first:
             journal.abandon(folder)
         raise
-    answering = Answering(engine, request.task, journal.Journal(folder, ranks.rank), ranks)
-    rows = list(request.mixture)
-    if request.args.transcot:
-        found = answering.translate(transcot.questions(rows, request.mixture))
-        rows = [transcot.translated(row, request.mixture, found) for row in rows]
-    answers = answering.answer(rows)
-    if ranks.first:
-        failed = write(request, rows, answers, run)
-        lock.release()
-        remove(folder)
-        print(request.output)
-        if request.args.evaluate:
-            from xllm.evaluation.evaluate import evaluate
+    if not ranks.first:
+        return
+    failed = write(request, rows, answers, run)
+    lock.release()
+    remove(folder)
+    print(request.output)
+    if request.args.evaluate:
+        from xllm.evaluation.evaluate import evaluate
 
-            evaluate(request.model, request.output.name.removesuffix(".inference.jsonl"))
-        if failed:
-            raise RowsFailed(
-                f"{failed} of {len(rows)} rows failed, each with its reason in {request.beside('failed.jsonl')}"
-            )
+        evaluate(request.model, request.output.name.removesuffix(".inference.jsonl"))
+    if failed:
+        told = RowsFailed(
+            f"{failed} of {len(rows)} rows failed, each with its reason in {request.beside('failed.jsonl')}"
+        )
+        if ranks.count == 1:
+            raise told
+        print(
+            f"xllm: {told}", file=sys.stderr
+        )  # torchrun would make a traceback of it; script/inference.sh exits with 3
+
+
+def answer(request: Request, folder: Path, ranks: Ranks) -> tuple[list[dict], dict[int, dict]]:
+    """The rows as they were asked, and what is known of each in the end."""
+    engine, notes = load(request.source, request.task, request.args.engine), journal.Journal(folder, ranks.rank)
+    answering, rows = Answering(engine, request.task, notes, ranks), list(request.mixture)
+    if request.args.transcot:
+        asked = transcot.questions(rows, request.mixture)
+        found = answering.translate(asked)
+        rows = [transcot.translated(row, request.mixture, found) for row in rows]
+        if ranks.first and (lacking := len(asked) - len(found)):
+            print(f"{lacking} of {len(asked)} lines could not be translated and stay as they are", file=sys.stderr)
+    answers = answering.answer(rows)
+    notes.close()
+    ranks.wait()
+    return rows, answers
 
 
 def read(argv: list[str]) -> Request:
@@ -147,6 +166,8 @@ def read(argv: list[str]) -> Request:
         _check_labels(mixture, args.labels)
     if args.transcot:
         transcot.check(mixture)
+    if args.evaluate and not any(term["task"] for term in mixture.terms):
+        raise XllmError(f"--evaluate: the loading script of {dataset} names no TASK, so that there is nothing to score")
     task = Task(template, decoding, args.seed, args.labels, args.batch_size, bits)
     return Request(given.model, source, mixture, task, output, args)
 
@@ -158,7 +179,8 @@ def _check(args: InferenceArguments, given: Namespace, window: int | None) -> in
             raise XllmError(f"--{flag} {getattr(args, flag)}: it must be 1 or more")
     if not 0 <= args.seed < 2**32:
         raise XllmError(f"--seed {args.seed}: it must be 0 or more, and below 2**32")
-    if window is not None and args.max_new_tokens >= window:
+    written = args.labels is None or args.transcot
+    if written and window is not None and args.max_new_tokens >= window:
         raise XllmError(f"--max_new_tokens {args.max_new_tokens}: the model's window has {window} tokens in all")
     if args.limit is not None and any(sign in given.dataset for sign in "+[*"):
         raise XllmError(f"--limit {args.limit} goes with one dataset; write slices, as xquad_zh[:100]+xquad_en[:100]")

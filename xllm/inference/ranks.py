@@ -21,6 +21,13 @@ class Ranks:
                 torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
             dist.init_process_group("gloo", timeout=LONGEST)
 
+    def agree(self, value: int) -> int:
+        """The first rank's value."""
+        values = [value]
+        if self.count > 1:
+            dist.broadcast_object_list(values)
+        return values[0]
+
     def wait(self) -> None:
         """Until every rank is here."""
         if self.count > 1:

@@ -142,9 +142,11 @@ class Prefill:
 
 
 def tree_attention(
-    module, query, key, value, attention_mask, *, tokens, scaling=None, sliding_window=None, softcap=None, **_
+    module, query, key, value, attention_mask, *, tokens, scaling=None, sliding_window=None, softcap=None, **others
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls; `tokens`, a `Prefill` or a `Cache`, says which tokens see which."""
+    if others.get("s_aux") is not None:
+        raise TypeError("attention sinks")
     out = tokens.attend(module.layer_idx, query, key, value, scaling, sliding_window, softcap)
     return out.transpose(1, 2), None
 
@@ -152,7 +154,9 @@ def tree_attention(
 def attend_by_tree(model: PreTrainedModel) -> bool:
     """Let a model attend as above, when it is called with `tokens`. False, and nothing is changed, where that makes a
     difference: a model whose attention can't be replaced, or does more than transformers tells."""
-    if not getattr(model, "_supports_attention_backend", False):
+    turning = str(getattr(model.config.get_text_config(), "rope_parameters", None))
+    # positions of the longest row would change what the others say
+    if not getattr(model, "_supports_attention_backend", False) or "longrope" in turning or "dynamic" in turning:
         return False
     AttentionInterface.register(NAME, tree_attention)
     before, words = model.config._attn_implementation, model.config.get_text_config().vocab_size
@@ -225,5 +229,5 @@ def log_probabilities(model: PreTrainedModel, sequences: list[list[int]], starts
 
 def _of(said: torch.Tensor, tokens: list[int]) -> torch.Tensor:
     said = said.float()
-    chosen = said.gather(-1, torch.tensor(tokens, device=said.device)[:, None])[:, 0]
+    chosen = said.gather(-1, torch.tensor(tokens, dtype=torch.long, device=said.device)[:, None])[:, 0]
     return (chosen - said.logsumexp(-1)).cpu()

@@ -13,7 +13,6 @@ from xllm.errors import XllmError
 from xllm.inference.generate import Decoding, Engine, budget, device_and_dtype, ends_of
 from xllm.inference.ranks import Ranks
 
-AT_A_TIME = 2**20  # tokens that it is asked for at once, before they are in the journal
 ELSEWHERE = ("labels", "load_in_8bit", "load_in_4bit")  # flags that --engine hf takes
 
 
@@ -33,19 +32,23 @@ def check(args) -> None:
 class VLLM(Engine):
     """An engine on all GPUs of the machine."""
 
-    tokens = AT_A_TIME
+    rows, tokens = 512, 2**18  # that it is asked for at once; after that, they are in the journal
 
     def __init__(self, source: str) -> None:
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout says where the answers are
         from vllm import LLM
 
         self.tokenizer, self.shares = models.load_tokenizer(source), False
-        self.llm = LLM(
-            source,
-            dtype=device_and_dtype()[1],  # as with --engine hf, whatever the weights are stored in
-            tensor_parallel_size=max(1, torch.cuda.device_count()),
-            generation_config="vllm",
-        )
+        gpus, heads = max(1, torch.cuda.device_count()), models.load_config(source).num_attention_heads
+        try:
+            self.llm = LLM(
+                source,
+                dtype=device_and_dtype()[1],  # as with --engine hf, whatever the weights are stored in
+                tensor_parallel_size=max(part for part in range(1, gpus + 1) if heads % part == 0),
+                generation_config="vllm",
+            )
+        except (ValueError, RuntimeError) as error:
+            raise XllmError(f"vLLM can't load {source}: {' '.join(str(error).split())[:300]}") from error
         self.window = self.llm.model_config.max_model_len
         try:
             settings = GenerationConfig.from_pretrained(source)
