@@ -74,7 +74,7 @@ def measure(args: argparse.Namespace) -> dict:
         if device == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - began
-    return {"bytes": peak.bytes, "seconds": seconds, "loss": float(loss / trained.sum())}
+    return {"bytes": peak.bytes, "seconds": seconds, "loss": float(loss.detach() / trained.sum())}
 
 
 class Peak:

@@ -49,7 +49,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rows(tune, llama,
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"][3] = math.nan
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    outcome, folder = tune(model=folder, mixture="alpaca_en[:2]+alpaca_zh[:2]")
+    outcome, folder = tune("--tokens_per_micro_batch", 1024, model=folder, mixture="alpaca_en[:2]+alpaca_zh[:2]")
     assert outcome.code == 2 and not folder.exists() and "Traceback" not in outcome.err
     [said] = [line for line in outcome.err.splitlines() if "xllm: " in line]
     assert "the loss isn't finite at alpaca_" in said and "and 1 more rows" in said

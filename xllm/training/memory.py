@@ -97,7 +97,7 @@ def _traced_attention(module, query, key, value, attention_mask, **_):
     return _Traced.apply(query, key, value).transpose(1, 2), None
 
 
-LARGEST, ON_CPU = 16384, 1024  # tokens of a micro-batch beyond which nothing is gained
+LARGEST, ON_CPU = 16384, 512  # tokens of a micro-batch beyond which nothing is gained
 SPARE = 0.9  # of a GPU's memory that is counted on; the rest goes to the context and to fragments
 
 
