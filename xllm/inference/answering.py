@@ -138,10 +138,9 @@ def scoring(engine: Engine, given: dict[Key, list[labels.Label]]) -> Work:
 
     def work(batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
         for key, found in zip(batch, labels.score(engine.model, [given[key] for key in batch]), strict=True):
-            best = max(range(len(found)), key=lambda number: found[number]["sum"])
-            scores = dict(zip((label.text for label in given[key]), found, strict=True))
-            tokens = sum(len(label.tokens) for label in given[key])
-            yield key, {"prediction": given[key][best].text, "label_scores": scores}, tokens
+            scores = {label.text: score for label, score in zip(given[key], found, strict=True)}
+            best = max(scores, key=lambda text: scores[text]["sum"])
+            yield key, {"prediction": best, "label_scores": scores}, sum(len(label.tokens) for label in given[key])
 
     return work
 

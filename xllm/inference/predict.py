@@ -120,14 +120,12 @@ def main(argv: list[str]) -> None:
 
         evaluate(request.model, request.output.name.removesuffix(".inference.jsonl"))
     if failed:
-        told = RowsFailed(
-            f"{failed} of {len(rows)} rows failed, each with its reason in {request.beside('failed.jsonl')}"
-        )
+        reasons = request.beside("failed.jsonl")
+        told = RowsFailed(f"{failed} of {len(rows)} rows failed, each with its reason in {reasons}")
         if ranks.count == 1:
             raise told
-        print(
-            f"xllm: {told}", file=sys.stderr
-        )  # torchrun would make a traceback of it; script/inference.sh exits with 3
+        # torchrun would add a traceback; script/inference.sh exits with 3
+        print(f"xllm: {told}", file=sys.stderr)
 
 
 def answer(request: Request, folder: Path, ranks: Ranks) -> tuple[list[dict], dict[int, dict]]:

@@ -96,18 +96,21 @@ class Cache:
         self.at = torch.tensor(self.lengths, device=self.places.device)
         self.rows = torch.arange(len(self.lengths), device=self.places.device)
         self.lengths = [length + 1 for length in self.lengths]
+        self.seen = {}  # by window: what these tokens see, which is the same in all layers that have it
         return self.at[:, None]
 
     def attend(self, layer, query, key, value, scaling, window, softcap) -> torch.Tensor:
         """Put a token into each row, and let it see the row. query, and what is returned, is [rows, heads, 1, size]."""
-        rows, heads, longest = query.shape[0], key.shape[1], max(self.lengths)
-        kept = self.layers[layer]
+        rows, heads, longest, kept = query.shape[0], key.shape[1], max(self.lengths), self.layers[layer]
+        if window not in self.seen:
+            self.seen[window] = visible(self.at, longest, window)[:, None, None]
         for own, new in zip(kept, (key, value), strict=True):
             own[self.rows, :, self.at] = new[:, :, 0]
         keys, values = (own[:rows, :, :longest] for own in kept)
-        seen = visible(self.at, longest, window)[:, None, None]
         grouped = query.view(rows, heads, -1, query.shape[3])  # heads that share a key are as good as tokens
-        return attend_where(seen, grouped, keys, values, scaling=scaling, softcap=softcap).reshape(query.shape)
+        return attend_where(self.seen[window], grouped, keys, values, scaling=scaling, softcap=softcap).reshape(
+            query.shape
+        )
 
     def drop(self, row: int) -> None:
         """Let a row leave; the last one takes its place."""
