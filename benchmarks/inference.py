@@ -22,9 +22,9 @@ from tabulate import tabulate
 from xllm import models
 from xllm.inference import answering
 from xllm.inference.generate import Decoding, Engine, device_and_dtype, encode_prompts, word
-from xllm.inference.journal import Journal
 from xllm.inference.labels import Label, after_prompts
 from xllm.inference.ranks import Ranks
+from xllm.journal import Journal
 from xllm.mixture import load_mixture
 
 BATCH = 8  # the reference's

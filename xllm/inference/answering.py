@@ -10,9 +10,9 @@ from tqdm import tqdm
 from xllm.inference import batches, labels
 from xllm.inference.decode import decode
 from xllm.inference.generate import Decoding, Engine, encode_prompts, word
-from xllm.inference.journal import Journal
 from xllm.inference.ranks import Ranks
 from xllm.inference.tree import attend_by_tree
+from xllm.journal import Journal
 
 READ = 8192  # tokens that are read at a time where nothing is written
 Key = int | str  # a row's number, or a line to translate

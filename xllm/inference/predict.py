@@ -5,10 +5,10 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xllm import models
+from xllm import journal, models
 from xllm.errors import RowsFailed, XllmError
 from xllm.flags import FlagParser
-from xllm.inference import journal, labels, transcot
+from xllm.inference import labels, transcot
 from xllm.inference.answering import Answering, Task, load
 from xllm.inference.generate import Decoding, check_wording, device_and_dtype
 from xllm.inference.ranks import Ranks
