@@ -30,6 +30,8 @@ setup(
         "gguf",  # transformers reads the packaged base model with it
         "filelock",
         "matplotlib",
+        "jinja2",
+        "numpy",
         "regex",
         "rich",
         "tabulate",
@@ -37,7 +39,14 @@ setup(
     ],
     extras_require={
         "vllm": ["vllm"],
-        "test": ["pytest", "hypothesis", "playwright", "ruff", 'lm-eval[hf]; python_version >= "3.11"'],
+        "test": [
+            "pytest",
+            "hypothesis",
+            "playwright",
+            "ruff",
+            "sacrebleu[ja,ko]",
+            'lm-eval[hf]; python_version >= "3.11"',
+        ],
     },
     entry_points={"console_scripts": ["xllm=xllm.__main__:main"]},
 )

@@ -11,6 +11,7 @@ STAGES = {"mixture", "training", "inference", "evaluation", "analysis"}
 MAY_IMPORT = {
     "training": {"mixture", "inference", "evaluation"},  # a model is scored while it is tuned
     "inference": {"mixture", "evaluation"},  # answers may be scored at once
+    "evaluation": {"mixture"},  # predictions from elsewhere are scored by the dataset that they answer
     "analysis": {"mixture", "inference"},
 }
 MODULES = sorted((HOME / "xllm").rglob("*.py"))

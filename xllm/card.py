@@ -1,10 +1,13 @@
 """The README.md of a tuned model: what it was made of, how, and what it scores."""
 
 import shlex
+import sys
 from pathlib import Path
 
 from tabulate import tabulate
 
+from xllm import scorefile
+from xllm.errors import XllmError
 from xllm.records import read_json, whole
 
 SETTINGS = (
@@ -51,18 +54,24 @@ def text(name: str, run: dict, scored: list[list]) -> str:
         "![loss](loss.png)",
     ]
     if scored:
-        parts += ["## Scores", _table(scored, ["dataset", "metric", "score", "rows", "signature"])]
+        parts += ["## Scores", _table(scored, ["dataset", "metric", "score", "95 %", "rows", "signature"])]
     return "\n\n".join(parts) + "\n"
 
 
 def scores(folder: Path) -> list[list]:
-    """What `evaluate` has written of a model."""
-    found = [read_json(path) for path in sorted((folder / "test").glob("*.metrics.json"))]
-    return [
-        [score["from"], score["metric"], f"{score['value']:.2f}", score["count"], score["signature"]]
-        for report in found
-        for score in report["scores"]
-    ]
+    """What `evaluate` has written of a model; what another version wrote is left out, and told."""
+    lines = []
+    for path in sorted((folder / "test").glob(f"*{scorefile.ENDING}")):
+        try:
+            _, found = scorefile.read(path)
+        except XllmError as error:
+            print(f"left out of the model's card: {error}", file=sys.stderr)
+            continue
+        for scored in found:
+            for score in scored.scores:
+                interval = "" if score.low is None else f"{score.low:.2f} to {score.high:.2f}"
+                lines.append([scored.name, score.metric, f"{score.value:.2f}", interval, score.count, score.signature])
+    return lines
 
 
 def _table(lines: list[list], header: list[str]) -> str:

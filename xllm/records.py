@@ -86,6 +86,12 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def ids_sha256(rows: Iterable[dict]) -> str:
+    """A digest of which rows these are, and in which order."""
+    keys = [[row.get("from"), row.get("id")] for row in rows]
+    return hashlib.sha256(json.dumps(keys).encode()).hexdigest()
+
+
 def read_lines(path: Path | str) -> Iterator[str]:
     """The lines of a text file, one at a time, without their ends; "\\n" alone (or "\\r\\n") ends a line, since a
     sentence may hold U+2028 and its kin. Raises XllmError, naming file and line, for what isn't UTF-8 text."""

@@ -24,7 +24,7 @@ class MLQAConfig(datasets.BuilderConfig):
 
 class MLQA(datasets.GeneratorBasedBuilder):
     BUILDER_CONFIG_CLASS = MLQAConfig
-    TASK = "qa"
+    TASK = "mlqa"
 
     def _info(self):
         return datasets.DatasetInfo(features=squad.FEATURES, homepage="https://github.com/facebookresearch/MLQA")

@@ -1,10 +1,15 @@
-"""Scoring files of answers, and putting models side by side."""
+"""Scoring files of answers."""
 
 import json
+import re
+import shutil
+import subprocess
+import sys
 
 import pytest
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics import BLEU, CHRF, TER
 
+from xllm.mixture import load_mixture
 from xllm.records import read_jsonl, write_json, write_jsonl
 
 GOLD = ["他说了，妈妈，我回来了。", "今天天气很好。"]
@@ -41,27 +46,41 @@ def save(folder, dataset, rows, *terms):
     write_json(folder / "test" / f"{dataset}.run.json", {"mixture": {"terms": terms}})
 
 
+def report(folder, dataset):
+    return json.loads((folder / "test" / f"{dataset}.metrics.json").read_text())
+
+
 def scores(folder, dataset):
-    return json.loads((folder / "test" / f"{dataset}.metrics.json").read_text())["scores"]
+    """(metric, value, count) of each score, over all that a file of answers comes from."""
+    return [
+        (s["metric"], pytest.approx(s["value"]), s["count"])
+        for own in report(folder, dataset)["scored"]
+        for s in own["scores"]
+    ]
+
+
+def shares(folder, dataset):
+    [own] = report(folder, dataset)["scored"]
+    return {share["metric"]: (share["value"], share["count"]) for share in own["shares"]}
 
 
 def test_translations_get_bleu_with_the_target_s_tokenizer_and_its_signature(cli, model):
     folder = model("m", CLOSE, ["", ""])
-    outcome = cli("evaluate", folder, "translation_x_en-zh")
-    [score] = scores(folder, "translation_x_en-zh")
-    expected = BLEU(tokenize="zh")
-    assert score["value"] == expected.corpus_score(CLOSE, [GOLD]).score
-    assert score["signature"] == str(expected.get_signature()) and "tok:zh" in outcome.out
-    assert score["value"] > 2 * BLEU().corpus_score(CLOSE, [GOLD]).score  # what the wrong tokenizer would say
+    outcome = cli("evaluate", folder, "translation_x_en-zh", "--metrics", "BLEU,chrF++,ter")
+    [own] = report(folder, "translation_x_en-zh")["scored"]
+    expected = [BLEU(tokenize="zh"), CHRF(word_order=2), TER(normalized=True, asian_support=True)]
+    for score, metric in zip(own["scores"], expected, strict=True):
+        assert score["value"] == metric.corpus_score(CLOSE, [GOLD]).score
+        assert score["signature"] == str(metric.get_signature()) and score["signature"] in outcome.out
+        assert score["low"] <= score["value"] <= score["high"]
+    # what the wrong tokenizer would say
+    assert own["scores"][0]["value"] > 2 * BLEU().corpus_score(CLOSE, [GOLD]).score
 
 
 def test_questions_get_exact_match_and_f1_over_all_golds(cli, model):
     folder = model("m", CLOSE, ["in 1864", "the house"])
     outcome = cli("evaluate", folder, "xquad_en")
-    assert [(s["metric"], s["value"], s["count"]) for s in scores(folder, "xquad_en")] == [
-        ("exact_match", 50, 2),
-        ("f1", pytest.approx(250 / 3), 2),
-    ]
+    assert scores(folder, "xquad_en") == [("exact_match", 50, 2), ("f1", 250 / 3, 2), ("contains", 50, 2)]
     assert outcome.code == 0 and "83.33" in outcome.out
 
 
@@ -71,7 +90,7 @@ def test_without_a_dataset_all_answers_are_scored_and_open_questions_left_out(cl
     outcome = cli("evaluate", folder)
     assert outcome.code == 0 and "BLEU" in outcome.out and "exact_match" in outcome.out
     assert "no score for mieval_en" in outcome.err
-    assert cli("evaluate", folder, "mieval_en").code == 2
+    assert shares(folder, "mieval_en")["empty"] == (0, 1) and not scores(folder, "mieval_en")
 
 
 def test_a_mixture_is_scored_by_the_dataset_that_rows_come_from(cli, model):
@@ -83,28 +102,165 @@ def test_a_mixture_is_scored_by_the_dataset_that_rows_come_from(cli, model):
     ]
     save(folder, "both", rows, ("translation_x_en-zh", "translation", "zh"), ("xquad_en", "qa", "en"))
     cli("evaluate", folder, "both")
-    assert [(s["from"], s["metric"], s["count"]) for s in scores(folder, "both")] == [
+    found = [(own["from"], s["metric"], s["count"]) for own in report(folder, "both")["scored"] for s in own["scores"]]
+    assert found == [
         ("translation_x_en-zh", "BLEU", 2),
+        ("translation_x_en-zh", "chrF++", 2),
         ("xquad_en", "exact_match", 2),
         ("xquad_en", "f1", 2),
+        ("xquad_en", "contains", 2),
     ]
 
 
-def test_compare_puts_models_side_by_side(cli, model):
-    base, tuned = model("base", ["", ""], ["", ""]), model("tuned", GOLD, ["1864", "Bell House"])
-    lines = cli("compare", base, tuned, "--dataset", "translation_x_en-zh,xquad_en").out.splitlines()
-    assert lines[0].split() == ["dataset", "metric", "rows", "base", "tuned"]
-    assert lines[2].split() == ["translation_x_en-zh", "BLEU", "2", "0", "100"]
-    assert lines[3].split() == ["xquad_en", "exact_match", "2", "0", "100"]
-    assert cli("compare", base, tuned).out.splitlines() == lines  # all that both have answered
+@pytest.mark.parametrize(
+    ("language", "tokenizer"),
+    [
+        ("zh", "zh"),
+        ("zh-Hant", "zh"),
+        ("ja", "ja-mecab"),
+        ("ko", "ko-mecab"),
+        ("th", "char"),
+        ("my", "char"),
+        ("ar", "13a"),
+    ],
+)
+def test_bleu_s_tokenizer_is_that_of_the_target_language(cli, tmp_path, language, tokenizer):
+    texts = {
+        "ja": "今日はとても良い天気ですね。",
+        "ko": "오늘은 날씨가 아주 좋습니다.",
+        "ar": "الطقس جميل جدا اليوم يا صديقي.",
+    }
+    file = tmp_path / "text"
+    file.write_text(texts.get(language, "今天天气很好。") + "\n", encoding="utf-8")
+    outcome = cli("evaluate", "--hypotheses", file, "--references", file, "--lang", language, "--metrics", "BLEU")
+    assert outcome.code == 0 and f"|tok:{tokenizer}" in outcome.out and "100.00" in outcome.out
 
 
-def test_compare_refuses_runs_over_different_rows(cli, model):
-    base, tuned = model("base", CLOSE, ["", ""]), model("tuned", CLOSE, ["1864", ""])
-    path = tuned / "test" / "xquad_en.inference.jsonl"
-    write_jsonl(path, read_jsonl(path)[:1])
-    outcome = cli("compare", base, tuned, "--dataset", "xquad_en")
-    assert outcome.code == 2 and "have answered different rows of xquad_en" in outcome.err
+def test_tokenize_overrides_it(cli, model):
+    folder = model("m", CLOSE, ["", ""])
+    assert "|tok:char|" in cli("evaluate", folder, "translation_x_en-zh", "--tokenize", "char").out
+
+
+def test_text_files_are_scored_as_sacrebleu_s_command_does(cli, tmp_path):
+    files = {name: tmp_path / name for name in ("hypotheses", "references")}
+    for path, lines in zip(files.values(), (CLOSE, GOLD), strict=True):
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    flags = [word for name, path in files.items() for word in (f"--{name}", path)]
+    outcome = cli("evaluate", *flags, "--lang", "zh")
+    command = [
+        sys.executable,
+        "-m",
+        "sacrebleu",
+        files["references"],
+        "-i",
+        files["hypotheses"],
+        "-tok",
+        "zh",
+        "-w",
+        "2",
+    ]
+    done = subprocess.run([*command, "-m", "bleu", "chrf", "--chrf-word-order", "2"], capture_output=True, text=True)
+    found = {entry["name"]: entry["score"] for entry in json.loads(done.stdout)}
+    assert outcome.code == 0 and not list(tmp_path.glob("*.json"))
+    for name, metric in (("BLEU", "BLEU"), ("chrF2++", "chrF++")):
+        assert re.search(rf"{re.escape(metric)} +{found[name]:.2f} ", outcome.out)
+
+
+def test_predictions_from_elsewhere_are_scored_by_the_dataset_that_they_answer(cli, sample, tmp_path):
+    golds = [{"id": row["id"], "prediction": row["output"]} for row in load_mixture("xquad_zh", "test")]
+    file = tmp_path / "theirs.jsonl"
+    write_jsonl(file, golds[::-1])  # in any order
+    outcome = cli("evaluate", file, "--dataset", "xquad_zh")
+    assert outcome.code == 0 and re.search(r"exact_match +100.00 .* 30 .*lang:zh", outcome.out)
+    assert json.loads((tmp_path / "theirs.metrics.json").read_text())["model"] is None
+    write_jsonl(file, [*golds[1:], {"id": "x", "prediction": ""}])
+    outcome = cli("evaluate", file, "--dataset", "xquad_zh")
+    assert outcome.code == 2 and "has other ids than xquad_zh (1 of 30, 'x' for one)" in outcome.err
+    write_jsonl(file, golds[1:])
+    assert "lacks ids that xquad_zh has" in cli("evaluate", file, "--dataset", "xquad_zh").err
+
+
+def test_predictions_from_elsewhere_may_bring_what_is_right(cli, tmp_path):
+    file = tmp_path / "theirs.jsonl"
+    write_jsonl(file, [{"output": gold, "prediction": close} for gold, close in zip(GOLD, CLOSE, strict=True)])
+    outcome = cli("evaluate", file, "--task", "translation", "--lang", "zh")
+    assert outcome.code == 0 and f"{BLEU(tokenize='zh').corpus_score(CLOSE, [GOLD]).score:.2f}" in outcome.out
+
+
+def test_labels_get_accuracy_macro_f1_and_a_confusion_matrix(cli, model):
+    folder = model("m", CLOSE, ["", ""])
+    rows = [
+        {"id": str(i), "output": gold, "labels": ["Yes", "No"], "from": "xnli_en", "prediction": answer}
+        for i, (gold, answer) in enumerate([("Yes", "Yes"), ("Yes", "No"), ("No", "No"), ("No", "Perhaps"), ("", "No")])
+    ]
+    save(folder, "xnli_en", rows, ("xnli_en", "label", "en"))
+    outcome = cli("evaluate", folder, "xnli_en")
+    # F1 of Yes: 1 of 1 and 1 of 2; of No: 1 of 2 and 1 of 2. The row without a right label doesn't count.
+    assert scores(folder, "xnli_en") == [("accuracy", 50, 4), ("macro_f1", 100 * (2 / 3 + 1 / 2) / 2, 4)]
+    [own] = report(folder, "xnli_en")["scored"]
+    assert own["confusion"] == {"labels": ["Yes", "No"], "counts": [[1, 1, 0], [0, 1, 1]]}
+    assert re.search(r"No +0 +1 +1", outcome.out)
+
+
+def test_labels_of_each_row_s_own_go_by_their_place(cli, model):
+    folder = model("m", CLOSE, ["", ""])
+    pairs = [("he fell", "he sang", "he fell"), ("it rained", "it froze", "it rained"), ("a", "b", "b")]
+    rows = [
+        {"id": str(i), "output": one, "labels": [one, two], "from": "xcopa_en", "prediction": answer}
+        for i, (one, two, answer) in enumerate(pairs)
+    ]
+    save(folder, "xcopa_en", rows, ("xcopa_en", "label", "en"))
+    cli("evaluate", folder, "xcopa_en")
+    [own] = report(folder, "xcopa_en")["scored"]
+    assert own["confusion"] == {"labels": ["1", "2"], "counts": [[2, 1, 0], [0, 0, 0]]}
+    assert scores(folder, "xcopa_en")[1] == ("macro_f1", 100 * (4 / 5 + 0) / 2, 3)
+
+
+def test_tells_what_is_wrong_with_answers_whatever_their_score(cli, model):
+    folder = model("m", CLOSE, ["", ""])
+    long = "今天天气很好，我们一起去公园散步吧。"
+    asked = {"instruction": "Translate.", "input": "The weather is fine today, let us take a walk.", "output": long}
+    answers = [
+        {"prediction": long},
+        {"prediction": "Das Wetter ist heute schön, gehen wir spazieren."},
+        {"prediction": asked["input"].upper()},  # a copy, and English
+        {"prediction": "", "failed": "out of memory"},
+        {"prediction": " "},
+        {"prediction": long, "cut": True},
+        {"prediction": "42"},  # no language
+    ]
+    rows = [{"id": str(i), **asked, **answer, "from": "translation_x_en-zh"} for i, answer in enumerate(answers)]
+    save(folder, "translation_x_en-zh", rows, ("translation_x_en-zh", "translation", "zh"))
+    assert cli("evaluate", folder, "translation_x_en-zh").code == 0
+    one = pytest.approx(100 / 7)
+    assert shares(folder, "translation_x_en-zh") == {
+        "wrong_language": (50, 4),
+        "empty": (one, 7),
+        "cut": (one, 7),
+        "copy": (one, 7),
+        "failed": (one, 7),
+    }
+
+
+def test_a_row_that_failed_counts_as_wrong(cli, model):
+    folder = model("m", CLOSE, ["1864", ""])
+    rows = read_jsonl(folder / "test" / "xquad_en.inference.jsonl")
+    rows[1]["failed"] = "a prompt of 3000 tokens"
+    save(folder, "xquad_en", rows, ("xquad_en", "qa", "en"))
+    cli("evaluate", folder, "xquad_en")
+    assert scores(folder, "xquad_en")[0] == ("exact_match", 50, 2)
+
+
+def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
+    folder = model("m", CLOSE, ["", ""])
+    question = {
+        "input": "Context: The house stands in Oslo.\nQuestion: Where does it stand?\nAnswer:",
+        "output": "Oslo",
+    }
+    rows = [{"id": "0", "instruction": "Answer.", **question, "from": "xquad_en", "prediction": "where does it stand?"}]
+    save(folder, "xquad_en", rows, ("xquad_en", "qa", "en"))
+    cli("evaluate", folder, "xquad_en")
+    assert shares(folder, "xquad_en")["copy"] == (100, 1) and scores(folder, "xquad_en")[1] == ("f1", 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -113,17 +269,77 @@ def test_compare_refuses_runs_over_different_rows(cli, model):
         (["evaluate", "m", "xquad_zh"], "unknown answered dataset of m 'xquad_zh'; did you mean xquad_en?"),
         (["evaluate", "nowhere"], "unknown model 'nowhere'"),
         (["evaluate", "m", "xquad_en", "--metric", "bleu"], "unknown flag '--metric'"),
-        (["evaluate"], "missing a required argument: 'model'"),
-        (["compare", "m"], "compare needs two models"),
-        (["compare", "m", "m", "--dataset"], "--dataset needs a value"),
-        (["compare", "m", "m", "--dataset", "xquad_zh"], "m has no answers to xquad_zh; first: python -m xllm infer"),
+        (["evaluate"], "evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references"),
+        (["evaluate", "m", "--metrics", "blue"], "unknown metric 'blue'; there are: BLEU, TER"),
+        (
+            ["evaluate", "m", "xquad_en", "--metrics", "TER"],
+            "TER doesn't fit these answers; there are: contains, exact",
+        ),
+        (["evaluate", "m", "--metrics", "f1", "--tokenize", "zh"], "--tokenize zh has no effect without BLEU"),
+        (["evaluate", "m", "--tokenize", "chinese"], "unknown tokenizer 'chinese'"),
+        (["evaluate", "m", "--lang", "zh"], "--lang has no effect on a model's answers"),
+        (["evaluate", "none.jsonl", "--task", "qa", "--lang", "zh"], "there is no file none.jsonl"),
+        (["evaluate", "x.jsonl"], "x.jsonl has no run.json beside it, which says what it holds; tell: --task"),
+        (["evaluate", "x.jsonl", "--task", "qa", "--lang", "xx"], "unknown language code 'xx'"),
+        (["evaluate", "x.jsonl", "--task", "quiz", "--lang", "zh"], "unknown task 'quiz'"),
+        (["evaluate", "x.jsonl", "--task", "qa", "--lang", "zh"], "a row (id 1) has no 'output' to score against"),
+        (["evaluate", "mixed.jsonl", "--task", "qa", "--lang", "zh"], "mixed.jsonl mixes datasets (a, b)"),
+        (["evaluate", "torn.jsonl", "--task", "qa", "--lang", "zh"], "malformed JSON: torn.jsonl, line 2"),
+        (
+            ["evaluate", "bare.jsonl", "--task", "qa", "--lang", "zh"],
+            "bare.jsonl, row 1: its 'prediction' must be text",
+        ),
+        (["evaluate", "twice.jsonl", "--task", "qa", "--lang", "zh"], "row 2: the id '1' was there before"),
+        (["evaluate", "empty.jsonl", "--task", "qa", "--lang", "zh"], "empty.jsonl has no rows"),
+        (["evaluate", "--hypotheses", "x.jsonl"], "--references is missing; as: --hypotheses FILE --references FILE"),
+        (["evaluate", "--hypotheses", "x.jsonl", "--references", "x.jsonl"], "--lang is missing"),
+        (
+            ["evaluate", "--hypotheses", "x.jsonl", "--references", "no", "--lang", "zh"],
+            "--references: there is no file",
+        ),
+        (
+            ["evaluate", "--hypotheses", "x.jsonl", "--references", "mixed.jsonl", "--lang", "zh"],
+            "has 2 lines, x.jsonl",
+        ),
     ],
 )
 def test_mistakes_are_one_line(cli, model, tmp_path, monkeypatch, words, message):
-    model("m", CLOSE, ["", ""])
+    folder = model("m", CLOSE, ["", ""])
     monkeypatch.chdir(tmp_path)
+    row = {"id": "1", "prediction": "a"}
+    write_jsonl(tmp_path / "x.jsonl", [row])
+    write_jsonl(tmp_path / "mixed.jsonl", [{**row, "output": "a", "from": name} for name in "ab"])
+    write_jsonl(tmp_path / "twice.jsonl", [row, row])
+    write_jsonl(tmp_path / "bare.jsonl", [{"id": "1", "output": "a"}])
+    (tmp_path / "torn.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row)[:9])
+    (tmp_path / "empty.jsonl").write_text("\n")
     outcome = cli(*words)
     assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1 and not outcome.out
+    assert not list(folder.rglob("*.metrics.json")) and not list(tmp_path.glob("*.metrics.json"))
+
+
+def test_answers_that_aren_t_those_that_were_asked_are_refused(cli, llama, sample, tmp_path):
+    folder = tmp_path / "m"
+    shutil.copytree(llama, folder)
+    assert cli("infer", folder, "xquad_zh[:3]", "--max_new_tokens", "1").code == 0
+    path = folder / "test" / "xquad_zh[:3].inference.jsonl"
+    assert cli("evaluate", path).code == 0 and cli("evaluate", folder).code == 0
+    rows = read_jsonl(path)
+    write_jsonl(path, rows[:2])
+    assert "has other rows (2) than were asked (3)" in cli("evaluate", folder).err
+    write_jsonl(path, [*rows[:2], {**rows[2], "from": "xquad_en"}])
+    assert "unknown dataset of a row" in cli("evaluate", folder).err
+
+
+def test_scores_of_an_older_version_stay_out_of_the_card(cli, llama, sample, tmp_path):
+    folder = tmp_path / "m"
+    shutil.copytree(llama, folder)
+    train = ["train", folder, "alpaca_en[:4]", "--max_steps", "1", "--output_dir", tmp_path / "tuned"]
+    assert cli(*train).code == 0 and cli("infer", tmp_path / "tuned", "xquad_zh[:2]", "--max_new_tokens", "1").code == 0
+    write_json(tmp_path / "tuned" / "test" / "old.metrics.json", {"scores": []})
+    outcome = cli("evaluate", tmp_path / "tuned", "xquad_zh[:2]")
+    assert outcome.code == 0 and "old.metrics.json was written by another version of xllm; score anew" in outcome.err
+    assert "| exact_match" in (tmp_path / "tuned" / "README.md").read_text()
 
 
 def test_a_model_that_was_fetched_and_not_tuned_has_no_card(cli, model):

@@ -1,12 +1,11 @@
 """Closed sets of answers: nothing else is written, and each is as likely as the model says."""
 
-import json
 import shutil
 
 import pytest
 import torch
 
-from xllm import models
+from xllm import models, scorefile
 from xllm.inference.generate import encode_prompts
 from xllm.prompts import alpaca
 from xllm.records import read_jsonl
@@ -80,14 +79,15 @@ def test_the_labels_of_a_row_share_its_prompt(infer, model, monkeypatch):
 
 def test_accuracy_is_the_share_of_right_labels(infer, cli, model):
     outcome, rows = infer("xcopa_zh", "--labels", "score", "--evaluate")
-    [report] = [json.loads(path.read_text()) for path in (model / "test").glob("*.metrics.json")]
-    scores = {score["metric"]: score for score in report["scores"]}
+    [path] = (model / "test").glob("*.metrics.json")
+    [scored] = scorefile.read(path)[1]
+    scores = {score.metric: score.value for score in scored.scores}
     right = sum(row["prediction"] == row["output"] for row in rows)
-    assert scores["accuracy"]["value"] == pytest.approx(100 * right / len(rows))
+    assert scores["accuracy"] == pytest.approx(100 * right / len(rows))
     per_byte = sum(
         max(row["labels"], key=lambda text: row["label_scores"][text]["per_byte"]) == row["output"] for row in rows
     )
-    assert scores["accuracy_per_byte"]["value"] == pytest.approx(100 * per_byte / len(rows))
+    assert scores["accuracy_per_byte"] == pytest.approx(100 * per_byte / len(rows))
     assert "accuracy_per_token" in outcome.out
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from xllm import prompts
+from xllm import prompts, scorefile
 from xllm.mixture import load_mixture
 
 MIXTURE = "alpaca_en[:10]+translation_daily_en-zh[:10]"
@@ -57,9 +57,11 @@ def test_the_loss_is_that_of_the_tuned_model_and_looking_changes_nothing(tuned, 
     flags = ("--split", "validation", "--max_new_tokens", "128")
     assert cli("infer", seen, "translation_daily_en-zh[:4]", *flags).code == 0
     cli("evaluate", seen)
-    [report] = [json.loads(path.read_text()) for path in (seen / "test").glob("*.metrics.json")]
-    [score] = report["scores"]
-    assert found[-1]["translation_daily_en-zh BLEU"] == pytest.approx(score["value"], abs=0.01)
+    [path] = (seen / "test").glob("*.metrics.json")
+    [scored] = scorefile.read(path)[1]
+    assert {score.metric for score in scored.scores} == {"BLEU", "chrF++"}
+    for score in scored.scores:
+        assert found[-1][f"translation_daily_en-zh {score.metric}"] == pytest.approx(score.value, abs=0.01)
 
 
 def test_sharded_models_are_held_to_the_same(tuned, llama, torchrun, tmp_path):

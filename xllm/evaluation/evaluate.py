@@ -1,64 +1,175 @@
-"""`python -m xllm evaluate`: score a model's answers."""
+"""`python -m xllm evaluate`: score answers."""
 
+import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
-from xllm import card, models, records
+from xllm import card, languages, models, records, scorefile
 from xllm.errors import XllmError, unknown
-from xllm.evaluation.scores import TASKS, Score
+from xllm.evaluation import answers, labels, scores
+from xllm.evaluation.answers import Answers
+from xllm.evaluation.scores import TASKS, Wanted
+from xllm.evaluation.shares import shares
+from xllm.scorefile import Scored
+
+MOST_LABELS = 10  # of a confusion matrix that is shown
 
 
-def evaluate(model, *datasets):
-    """Score the answers of MODEL to each of DATASETS, as `infer` wrote them; to all it has answered, if none is given.
+@dataclass(frozen=True)
+class Sheet:
+    """Answers to score together, and where their scores go."""
 
-    A table goes to stdout, <dataset>.metrics.json beside the answers, and the scores of a tuned model to its card.
+    name: str
+    answers: list[Answers]
+    file: Path
+    output: Path | None
+    model: str | None = None
+
+
+def evaluate(
+    *what,
+    metrics=None,
+    tokenize=None,
+    lang=None,
+    task=None,
+    dataset=None,
+    hypotheses=None,
+    references=None,
+    sources=None,
+):
+    """Score answers. A table goes to stdout, and <dataset>.metrics.json beside the answers.
+
+    evaluate MODEL [DATASET…]: what `infer` wrote, of all datasets if none is named; a tuned model's card is renewed.
+    evaluate FILE.jsonl: any predictions, with --task and --lang, or with the --dataset that they answer, by id.
+    evaluate --hypotheses F --references F --lang zh [--sources F]: text files, a line each; --task if no translations.
+
+    METRICS are separated by commas, as BLEU,TER; the usual ones of the task, if not given. TOKENIZE is BLEU's: auto (by
+    the target language, if not given), or a name of sacrebleu's.
     """
-    folder = models.folder_of(model) / "test"
-    answered = [path.name.removesuffix(ANSWERS) for path in sorted(folder.glob(f"*{ANSWERS}"))]
-    if not answered:
+    wanted = scores.parse(metrics, tokenize)
+    if task is not None and task not in TASKS:
+        raise unknown("task", task, TASKS)
+    if lang is not None:
+        languages.name(lang)
+    texts = {"hypotheses": hypotheses, "references": references, "sources": sources}
+    given = {"task": task, "lang": lang, "dataset": dataset, **texts}
+    if any(texts.values()):
+        sheets = [_texts(what, texts, lang, task or "translation", dataset)]
+    elif not what:
+        raise XllmError("evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references; see: --help")
+    elif what[0].endswith(".jsonl"):
+        sheets = [_file(Path(path), task, lang, dataset) for path in what]
+    elif useless := [f"--{flag}" for flag, value in given.items() if value is not None]:
+        raise XllmError(f"{useless[0]} has no effect on a model's answers, whose run.json says what they are")
+    else:
+        sheets = _model(*what)
+    scores.check([own for sheet in sheets for own in sheet.answers], wanted)
+    flags = {"metrics": metrics, "tokenize": tokenize, **given}
+    found = [_score(sheet, wanted) for sheet in sheets]
+    for sheet, scored in zip(sheets, found, strict=True):
+        if sheet.output is not None:
+            words = [sheet.model, sheet.name] if sheet.model else [str(sheet.file)]
+            _write(
+                sheet, scored, [*words, *(f"--{flag}={value}" for flag, value in flags.items() if value is not None)]
+            )
+    if sheets[0].model and "encoding" in models.run_facts(sheets[0].model):  # it was tuned here, not just fetched
+        card.write(sheets[0].file.parent.parent)
+    print(table([own for scored in found for own in scored]))
+
+
+def _model(model: str, *datasets: str) -> list[Sheet]:
+    folder = answers.folder_of(model)
+    there = answers.answered(folder)
+    if not there:
         raise XllmError(f"{model} has no answers in {folder}; first: python -m xllm infer {model} DATASET")
     for dataset in datasets:
-        if dataset not in answered:
+        if dataset not in there:
             hint = f"first: python -m xllm infer {model} {dataset}"
-            raise unknown(f"answered dataset of {model}", dataset, answered, hint)
-    rows: list[list] = []
-    for dataset in datasets or answered:
-        scores = score(folder, dataset)
-        write(folder, model, dataset, scores)
-        for name, group in scores.items():
-            rows += [[name, s.metric, round(s.value, 2), s.count, s.signature] for s in group]
-    if not rows:
-        raise XllmError(f"there is nothing to score in {', '.join(datasets or answered)}")
-    if "encoding" in models.run_facts(model):  # it was tuned here, not just fetched
-        card.write(folder.parent)
-    print(tabulate(rows, ["dataset", "metric", "score", "rows", "signature"], disable_numparse=[4]))
+            raise unknown(f"answered dataset of {model}", dataset, there, hint)
+    return [_answered(folder, dataset, model) for dataset in datasets or there]
 
 
-ANSWERS = ".inference.jsonl"
+def _answered(folder: Path, dataset: str, model: str) -> Sheet:
+    file = folder / f"{dataset}{answers.ENDING}"
+    return Sheet(dataset, answers.of_file(file), file, folder / f"{dataset}{scorefile.ENDING}", model)
 
 
-def score(folder: Path, dataset: str) -> dict[str, list[Score]]:
-    """The scores of a file of answers, by the dataset that its rows come `from`."""
-    rows, facts = records.read_jsonl(folder / f"{dataset}{ANSWERS}"), folder / f"{dataset}.run.json"
-    if not facts.is_file():
-        raise XllmError(f"there is no {facts}, which says what kind of task it is; answer anew: infer --overwrite")
-    scores = {}
-    for term in records.read_json(facts)["mixture"]["terms"]:
-        if term["task"] in TASKS:
-            if not term["language"]:
-                raise XllmError(f"the loading script of {term['from']} names no language, which its score depends on")
-            own = [row for row in rows if row["from"] == term["from"]]
-            scores[term["from"]] = TASKS[term["task"]](own, term["language"])
-        else:
-            known = ", ".join(TASKS)
-            print(f"no score for {term['from']}: its loading script names no TASK ({known})", file=sys.stderr)
-    return scores
+def _file(path: Path, task: str | None, language: str | None, dataset: str | None) -> Sheet:
+    name = path.name.removesuffix(".jsonl").removesuffix(".inference")
+    if answers.facts_of(path).is_file():
+        if useless := [flag for flag, value in (("task", task), ("lang", language), ("dataset", dataset)) if value]:
+            raise XllmError(f"--{useless[0]} has no effect on {path}, whose run.json says what it holds")
+        return _answered(path.parent, name, str(path.parent.parent))
+    if dataset is not None and (task or language):
+        raise XllmError(f"--{'task' if task else 'lang'} has no effect with --dataset, which says what it is")
+    own = answers.of_dataset_elsewhere(path, dataset) if dataset else answers.of_file(path, task, language)
+    return Sheet(name, own, path, path.with_name(f"{name}{scorefile.ENDING}"))
 
 
-def write(folder: Path, model: str, dataset: str, scores: dict[str, list[Score]]) -> None:
-    """Write <dataset>.metrics.json."""
-    listed = [{"from": name, **asdict(s)} for name, group in scores.items() for s in group]
-    records.write_json(folder / f"{dataset}.metrics.json", {"model": model, "dataset": dataset, "scores": listed})
+def _texts(what: tuple, texts: dict[str, str | None], language: str | None, task: str, dataset: str | None) -> Sheet:
+    if what or dataset:
+        raise XllmError(f"--hypotheses goes without {what[0] if what else '--dataset'}")
+    for flag, value in (*list(texts.items())[:2], ("lang", language)):
+        if value is None:
+            raise XllmError(f"--{flag} is missing; as: --hypotheses FILE --references FILE --lang zh")
+    files = {flag: Path(value) for flag, value in texts.items() if value is not None}
+    for flag, path in files.items():
+        if not path.is_file():
+            raise XllmError(f"--{flag}: there is no file {path}")
+    file = files["hypotheses"]
+    own = answers.of_texts(file, files["references"], files.get("sources"), language, task)
+    return Sheet(file.name, own, file, None)
+
+
+def _score(sheet: Sheet, wanted: Wanted) -> list[Scored]:
+    for own in sheet.answers:
+        if own.task not in TASKS:
+            print(f"no score for {own.name}: its loading script names no TASK ({', '.join(TASKS)})", file=sys.stderr)
+    return [
+        Scored(
+            own.name,
+            own.task,
+            own.language,
+            scores.score(own, wanted),
+            shares(own),
+            labels.confusion(scores.scorable(own).rows) if own.task == "label" else None,
+        )
+        for own in sheet.answers
+    ]
+
+
+def _write(sheet: Sheet, scored: list[Scored], words: list[str]) -> None:
+    command = shlex.split(shlex.join(["python", "-m", "xllm", "evaluate", *words]))
+    scorefile.write(sheet.output, sheet.model, sheet.name, command, records.sha256(sheet.file), scored)
+
+
+def table(found: list[Scored]) -> str:
+    """The scores, what is wrong with the answers, and small confusion matrices, as text."""
+    lines = [
+        [own.name, score.metric, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}", score.count]
+        + [score.signature]
+        for own in found
+        for score in own.scores
+    ]
+    parts = [_table(lines, ["dataset", "metric", "score", "95 %", "rows", "signature"])] if lines else []
+    kinds = ["wrong_language", "empty", "cut", "copy", "failed"]
+    flaws = []
+    for own in found:
+        told = {share.metric: share for share in own.shares}
+        cells = [f"{told[kind].value:.1f}" if kind in told and told[kind].count else "" for kind in kinds]
+        flaws.append([own.name, own.language or "", *cells, own.shares[-1].count, own.shares[0].signature])
+    header = ["dataset", "language", *(f"{kind.replace('_', ' ')} %" for kind in kinds), "rows", "signature"]
+    parts.append(_table(flaws, header))
+    for own in found:
+        if own.confusion and len(own.confusion["labels"]) <= MOST_LABELS:
+            names, counts = own.confusion["labels"], own.confusion["counts"]
+            rows = [[name, *map(str, row)] for name, row in zip(names, counts, strict=True)]
+            parts.append(_table(rows, [f"{own.name}: right, answered", *names, labels.NONE]))
+    return "\n\n".join(parts)
+
+
+def _table(lines: list[list], header: list[str]) -> str:
+    return tabulate(lines, header, disable_numparse=True)

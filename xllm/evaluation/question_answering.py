@@ -1,7 +1,9 @@
-"""Exact match and F1 of short answers, as the official scorer of MLQA computes them
-(https://github.com/facebookresearch/MLQA, mlqa_evaluation_v1.py; for English it is that of SQuAD v1.1).
+"""Exact match and F1 of short answers, as two official scorers compute them: that of MLQA
+(https://github.com/facebookresearch/MLQA, mlqa_evaluation_v1.py), and that of SQuAD v1.1, which is the same rule for
+English but takes only the punctuation of ASCII away.
 
-The official scorer knows ar, de, en, es, hi, vi and zh; other languages get the same rule, with the articles below.
+MLQA's scorer knows ar, de, en, es, hi, vi and zh; other languages get the same rule, with the articles below. A word is
+what stands between spaces, so that ko, whose particles are written to the noun, needs no entry.
 """
 
 import re
@@ -9,9 +11,14 @@ import string
 import sys
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 
+from xllm import __version__
+from xllm.evaluation.significance import Measured, mean
 from xllm.languages import base
+
+MLQA, SQUAD = "mlqa_v1", "squad_v1.1"  # the scorers; SQUAD's differs for English alone
 
 # what counts as an article, by language, once the text is in lower case and without punctuation
 ARTICLES = {
@@ -33,14 +40,43 @@ SINGLE = {
 }
 
 
-def exact_match(prediction: str, golds: list[str], language: str) -> float:
+def exact_match(prediction: str, golds: list[str], language: str, scorer: str = MLQA) -> float:
     """100 if the prediction equals one of the gold answers after normalisation, else 0."""
-    return 100.0 * any(normalise(prediction, language) == normalise(gold, language) for gold in golds)
+    found = normalise(prediction, language, scorer)
+    return 100.0 * any(found == normalise(gold, language, scorer) for gold in golds)
 
 
-def f1(prediction: str, golds: list[str], language: str) -> float:
+def f1(prediction: str, golds: list[str], language: str, scorer: str = MLQA) -> float:
     """The F1 (0 to 100) of the words that prediction and gold answer share, for the gold answer where it is best."""
-    return max(_f1(normalise(prediction, language).split(), normalise(gold, language).split()) for gold in golds)
+    found = normalise(prediction, language, scorer).split()
+    return max(_f1(found, normalise(gold, language, scorer).split()) for gold in golds)
+
+
+def contains(prediction: str, golds: list[str]) -> float:
+    """100 if the prediction has one of the gold answers in it, letter by letter but for their case, else 0: the
+    reference's way, which rewards long answers."""
+    return 100.0 * any(gold.lower() in prediction.lower() for gold in golds)
+
+
+def measure_exact_match(scorer: str, rows: list[dict], language: str, _: str | None) -> Measured:
+    return _mean(rows, lambda answer, golds: exact_match(answer, golds, language, scorer), _signature(scorer, language))
+
+
+def measure_f1(scorer: str, rows: list[dict], language: str, _: str | None) -> Measured:
+    return _mean(rows, lambda answer, golds: f1(answer, golds, language, scorer), _signature(scorer, language))
+
+
+def measure_contains(scorer: str, rows: list[dict], language: str, _: str | None) -> Measured:
+    return _mean(rows, contains, f"case:lc|golds:all|xllm:{__version__}")
+
+
+def _mean(rows: list[dict], metric: Callable[[str, list[str]], float], signature: str) -> Measured:
+    return mean([metric(row["prediction"], row.get("answers") or [row["output"]]) for row in rows], signature)
+
+
+def _signature(scorer: str, language: str) -> str:
+    scorer = scorer if base(language) == "en" else MLQA
+    return f"{scorer}|lang:{language}|golds:all|xllm:{__version__}"
 
 
 def _f1(prediction: list[str], gold: list[str]) -> float:
@@ -51,10 +87,11 @@ def _f1(prediction: list[str], gold: list[str]) -> float:
     return 100 * 2 * precision * recall / (precision + recall)
 
 
-def normalise(text: str, language: str) -> str:
+def normalise(text: str, language: str, scorer: str = MLQA) -> str:
     """Lower case, no punctuation, no articles, one space between words."""
     language = base(language)
-    text = "".join(character for character in text.lower() if character not in punctuation())
+    signs = string.punctuation if scorer == SQUAD and language == "en" else punctuation()
+    text = "".join(character for character in text.lower() if character not in signs)
     if language in ARTICLES:
         text = re.sub(ARTICLES[language], " ", text)
     if language in SINGLE:

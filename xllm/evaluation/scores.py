@@ -1,72 +1,131 @@
-"""From the answers to one dataset to its scores: which metrics a task takes, and each score with its signature."""
+"""Which metrics answers take, by their task."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from xllm import __version__
-from xllm.errors import XllmError
-from xllm.evaluation import question_answering
-from xllm.languages import bleu_tokenizer
+from xllm.errors import XllmError, unknown
+from xllm.evaluation import labels, question_answering, translation
+from xllm.evaluation.answers import Answers
+from xllm.evaluation.significance import Measured, interval, resampled
+from xllm.scorefile import Score
+
+# rows, the language of the answers, a setting such as BLEU's tokenizer → what was found, or None where the rows lack
+# what the metric needs
+Metric = Callable[[list[dict], str, str | None], Measured | None]
 
 
 @dataclass(frozen=True)
-class Score:
-    """A number that says how it came about."""
+class Task:
+    """The metrics of a kind of answer: those that are always taken, and those that take long, or a model."""
 
-    metric: str
-    value: float  # 0 to 100
-    count: int  # rows scored
-    signature: str
+    usual: dict[str, Metric]
+    of_a_row: str  # the one that says most of a single row
+    others: dict[str, Metric] = field(default_factory=dict)
 
-
-def translation(rows: list[dict], language: str) -> list[Score]:
-    """Corpus BLEU by sacrebleu, with the tokenizer of the target language."""
-    from sacrebleu.metrics import BLEU
-
-    try:
-        bleu = BLEU(tokenize=bleu_tokenizer(language))
-    except (ImportError, RuntimeError) as error:  # Japanese and Korean need extras
-        raise XllmError(f"BLEU for {language}: {error}; try: pip install 'sacrebleu[ja,ko]'") from error
-    score = bleu.corpus_score([row["prediction"] for row in rows], [[row["output"] for row in rows]])
-    return [Score("BLEU", score.score, len(rows), str(bleu.get_signature()))]
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return self.usual | self.others
 
 
-def qa(rows: list[dict], language: str) -> list[Score]:
-    """Exact match and F1, over all gold answers of each question."""
-    metrics = {"exact_match": question_answering.exact_match, "f1": question_answering.f1}
-    signature = f"mlqa_v1|lang:{language}|golds:all|xllm:{__version__}"
-    scores = []
-    for name, metric in metrics.items():
-        values = [metric(row["prediction"], row.get("answers") or [row["output"]], language) for row in rows]
-        scores.append(Score(name, sum(values) / len(values), len(rows), signature))
-    return scores
+def _questions(scorer: str) -> Task:
+    metrics = {
+        "exact_match": question_answering.measure_exact_match,
+        "f1": question_answering.measure_f1,
+        "contains": question_answering.measure_contains,
+    }
+    return Task({name: partial(metric, scorer) for name, metric in metrics.items()}, of_a_row="f1")
 
 
-def label(rows: list[dict], language: str) -> list[Score]:
-    """The share of right labels: of the answers as they were written, or of the likeliest labels, by the sum of their
-    tokens' log-probabilities, and by what that is for each token and for each byte. Rows whose right label isn't
-    published are left out."""
-    rows = [row for row in rows if row["output"]]
-    if not rows:
-        return []
-    found = {"accuracy": [row["prediction"].strip() for row in rows]}
-    if any("label_scores" in row for row in rows):  # a row that failed has none
-        for measure in ("per_token", "per_byte"):
-            found[f"accuracy_{measure}"] = [_likeliest(row.get("label_scores", {}), measure) for row in rows]
-    signature = f"exact|case:mixed|xllm:{__version__}"
-    return [
-        Score(
-            name,
-            100 * sum(answer == row["output"] for answer, row in zip(answers, rows, strict=True)) / len(rows),
-            len(rows),
-            signature,
+# a loading script's TASK → its metrics
+TASKS = {
+    "translation": Task({"BLEU": translation.bleu, "chrF++": translation.chrf}, "chrF++", {"TER": translation.ter}),
+    "qa": _questions(question_answering.SQUAD),
+    "mlqa": _questions(question_answering.MLQA),
+    "label": Task(
+        {
+            "accuracy": labels.accuracy,
+            "accuracy_per_token": labels.accuracy_per_token,
+            "accuracy_per_byte": labels.accuracy_per_byte,
+            "macro_f1": labels.macro_f1,
+        },
+        "accuracy",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a command line asks for: `names` of metrics, the usual ones of each task if None, and their settings."""
+
+    names: tuple[str, ...] | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def of(self, task: str) -> dict[str, Metric]:
+        """Those that fit a task."""
+        metrics = TASKS[task].metrics
+        return (
+            TASKS[task].usual if self.names is None else {name: metrics[name] for name in self.names if name in metrics}
         )
-        for name, answers in found.items()
+
+
+def parse(metrics: str | None, tokenize: str | None) -> Wanted:
+    """Read `--metrics BLEU,TER` and `--tokenize zh`. Raises XllmError for a metric that there isn't."""
+    known = {name.lower(): name for task in TASKS.values() for name in task.metrics}
+    names, settings = None, {}
+    if metrics is not None:
+        for word in metrics.split(","):
+            name, equals, setting = word.strip().partition("=")
+            if name.lower() not in known:
+                raise unknown("metric", name, known.values())
+            names = (*(names or ()), known[name.lower()])
+            if equals:
+                settings[known[name.lower()]] = setting
+    if tokenize is not None:
+        translation.check_tokenizer(tokenize)
+        if names is not None and "BLEU" not in names:
+            raise XllmError(f"--tokenize {tokenize} has no effect without BLEU among the --metrics")
+        settings["BLEU"] = tokenize
+    return Wanted(names, settings)
+
+
+def check(answers: Iterable[Answers], wanted: Wanted) -> None:
+    """Raise XllmError where these answers can't be scored as wanted."""
+    tasks = {own.task for own in answers}
+    for own in answers:
+        if own.task in TASKS and not own.language:
+            raise XllmError(f"the loading script of {own.name} names no language, which its score depends on")
+    for name in wanted.names or ():
+        if not any(name in TASKS[task].metrics for task in tasks & set(TASKS)):
+            fit = sorted({name for task in tasks & set(TASKS) for name in TASKS[task].metrics})
+            raise XllmError(f"{name} doesn't fit these answers; there are: {', '.join(fit) or 'no scores for them'}")
+
+
+USUAL = Wanted()
+
+
+def scorable(answers: Answers) -> Answers:
+    """The answers without those whose right label isn't published."""
+    if answers.task != "label":
+        return answers
+    return replace(answers, rows=[row for row in answers.rows if row["output"]])
+
+
+def measure(answers: Answers, wanted: Wanted = USUAL) -> dict[str, Measured]:
+    """What the metrics find of the answers to one dataset; nothing where its task has none."""
+    rows = scorable(answers).rows
+    if answers.task not in TASKS or not rows:
+        return {}
+    found = {
+        name: metric(rows, answers.language, wanted.settings.get(name))
+        for name, metric in wanted.of(answers.task).items()
+    }
+    return {name: measured for name, measured in found.items() if measured is not None}
+
+
+def score(answers: Answers, wanted: Wanted = USUAL) -> list[Score]:
+    """The scores of the answers to one dataset, each with its 95 % interval by 1,000 draws (`significance`)."""
+    return [
+        Score(name, measured.value, measured.count, measured.signature, *interval(resampled([measured])[0]))
+        for name, measured in measure(answers, wanted).items()
     ]
-
-
-def _likeliest(scores: dict[str, dict[str, float]], measure: str) -> str:
-    return max(scores, key=lambda text: scores[text][measure], default="")
-
-
-# a loading script's TASK → its scores
-TASKS = {"translation": translation, "qa": qa, "label": label}

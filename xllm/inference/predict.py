@@ -13,7 +13,7 @@ from xllm.inference.answering import Answering, Task, load
 from xllm.inference.generate import Decoding, check_wording, device_and_dtype
 from xllm.inference.ranks import Ranks
 from xllm.mixture import Mixture, cache, load_mixture
-from xllm.records import check_name, remove, write_jsonl
+from xllm.records import check_name, ids_sha256, remove, write_jsonl
 from xllm.runinfo import RunInfo
 
 ENGINES = ("hf", "vllm")
@@ -217,6 +217,7 @@ def write(request: Request, rows: list[dict], answers: dict[int, dict], run: Run
         request.beside("run.json"),
         **request.settings() | {"model": request.model, "sha256": cache.model_files(request.source)},
         failed=len(failed),
+        ids_sha256=ids_sha256(rows),
     )
     write_jsonl(request.output, ({**row, "prediction": "", **answers[number]} for number, row in enumerate(rows)))
     return len(failed)

@@ -27,7 +27,7 @@ LISTS = ("answers", "labels")  # a record's further columns, lists of strings
 class Source:
     """One split of one dataset."""
 
-    task: str | None  # how answers are scored: the script's TASK, "translation", "qa" or "label"
+    task: str | None  # how answers are scored: the script's TASK, as "translation"
     source_language: str | None  # the language of the inputs, of parallel text
     language: str | None  # the language of the outputs, or of the inputs where the outputs are labels
     rows: datasets.Dataset  # the record's columns, and those of LISTS that the script gives

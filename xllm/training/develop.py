@@ -7,7 +7,8 @@ import torch
 import torch.distributed as dist
 from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback
 
-from xllm.evaluation.scores import TASKS
+from xllm.evaluation.answers import Answers
+from xllm.evaluation.scores import measure
 from xllm.inference.generate import Decoding, Engine, encode_prompts
 from xllm.mixture import Mixture
 from xllm.training.layout import Steps
@@ -67,10 +68,9 @@ def scores(trainer: Trainer, held: Held) -> dict[str, float]:
     answered = [row | {"prediction": text} for row, text in zip(rows, sum(parts, []), strict=True)]
     found = {}
     for term in held.questions.terms:
-        if term["task"] in TASKS:
-            own = [row for row in answered if row["from"] == term["from"]]
-            for score in TASKS[term["task"]](own, term["language"]):
-                found[f"{term['from']} {score.metric}"] = round(score.value, 2)
+        own = [row for row in answered if row["from"] == term["from"]]
+        for metric, measured in measure(Answers(term["from"], term["task"], term["language"], own)).items():
+            found[f"{term['from']} {metric}"] = round(measured.value, 2)
     return found
 
 

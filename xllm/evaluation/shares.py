@@ -1,0 +1,56 @@
+"""What is wrong with answers whatever their task: another language than it should be, nothing, cut off, a copy."""
+
+from collections.abc import Callable, Iterator
+
+from xllm import __version__, languages
+from xllm.evaluation.answers import Answers
+from xllm.scorefile import Score
+
+LONG_ENOUGH = 20  # letters' bytes in UTF-8, below which a language can't be told
+SURE = 0.5  # the probability from which an identified language counts
+
+
+def shares(answers: Answers) -> list[Score]:
+    """How many in a hundred answers are in another language than they should be (of those whose language can be told),
+    empty, cut at the length limit, a copy of what was asked, and failed."""
+    kinds: dict[str, Callable[[dict], bool]] = {
+        "empty": lambda row: not row["prediction"].strip() and "failed" not in row,
+        "cut": lambda row: bool(row.get("cut")),
+        "copy": copied,
+        "failed": lambda row: "failed" in row,
+    }
+    signature = f"xllm:{__version__}"
+    found = [_share(name, [kind(row) for row in answers.rows], signature) for name, kind in kinds.items()]
+    if answers.language is None or answers.task == "label":  # the language of the inputs, then
+        return found
+    told = [language for row in answers.rows if (language := told_language(row["prediction"]))]
+    signature = f"lid.176.ftz|sure:{SURE}|bytes:{LONG_ENOUGH}|{signature}"
+    return [_share("wrong_language", [own != languages.base(answers.language) for own in told], signature), *found]
+
+
+def _share(name: str, flags: list[bool], signature: str) -> Score:
+    return Score(name, 100 * sum(flags) / len(flags) if flags else 0.0, len(flags), signature)
+
+
+def told_language(text: str) -> str | None:
+    """The language of a text, or None where it is too short or too mixed to tell."""
+    if len("".join(filter(str.isalpha, text)).encode()) < LONG_ENOUGH:
+        return None
+    found, probability = languages.identify(text)
+    return found if probability >= SURE else None
+
+
+def copied(row: dict) -> bool:
+    """Whether an answer only repeats the instruction, the input, or a line of it, such as the question."""
+    answer = _plain(row["prediction"])
+    return bool(answer) and answer in map(_plain, _parts(row))
+
+
+def _parts(row: dict) -> Iterator[str]:
+    yield from (row.get("instruction", ""), row.get("input", ""))
+    for line in row.get("input", "").splitlines():
+        yield from (line, line.partition(":")[2])
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -1,0 +1,66 @@
+"""<dataset>.metrics.json: the scores of a model's answers, each with what made it."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from xllm.errors import XllmError
+from xllm.records import read_json, write_json
+
+ENDING = ".metrics.json"
+FORMAT = 2  # of the file; the first had neither intervals nor shares
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number that says how it came about."""
+
+    metric: str
+    value: float  # 0 to 100, if the metric's own scale is no other
+    count: int  # rows scored
+    signature: str
+    low: float | None = None  # the ends of the 95 % interval, where there is one
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was found of one dataset's answers."""
+
+    name: str  # what its rows come `from`
+    task: str | None
+    language: str | None
+    scores: list[Score]
+    shares: list[Score]  # of answers that are flawed, in percent
+    confusion: dict | None = None  # `labels`, and `counts`: a row a right label, a column an answered one
+
+
+def write(path: Path, model: str | None, dataset: str, command: list[str], sha256: str, found: list[Scored]) -> None:
+    """Write the scores of answers that have this `sha256`, whole or not at all."""
+    facts = {"format": FORMAT, "model": model, "dataset": dataset, "command": command, "answers_sha256": sha256}
+    write_json(path, {**facts, "scored": [{"from": s.name, **_without_name(s)} for s in found]})
+
+
+def _without_name(scored: Scored) -> dict:
+    return {key: value for key, value in asdict(scored).items() if key != "name"}
+
+
+def read(path: Path) -> tuple[dict, list[Scored]]:
+    """The facts of a file of scores, and the scores. Raises XllmError for one that another version has written."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        model, dataset = path.parent.parent, path.name.removesuffix(ENDING)
+        raise XllmError(
+            f"{path} was written by another version of xllm; score anew: python -m xllm evaluate {model} {dataset}"
+        )
+    scored = content.pop("scored")
+    return content, [
+        Scored(
+            entry["from"],
+            entry["task"],
+            entry["language"],
+            [Score(**score) for score in entry["scores"]],
+            [Score(**share) for share in entry["shares"]],
+            entry["confusion"],
+        )
+        for entry in scored
+    ]
