@@ -34,7 +34,7 @@ def test_writes_the_records_in_order_with_a_prediction(cli, sample, model):
     facts = json.loads((model / "test" / "xquad_zh[:7]+mlqa_en[:2].run.json").read_text())
     assert [(t["from"], t["task"], t["language"]) for t in facts["mixture"]["terms"]] == [
         ("xquad_zh", "qa", "zh"),
-        ("mlqa_en", "qa", "en"),
+        ("mlqa_en", "mlqa", "en"),
     ]
     assert facts["decoding"]["max_new_tokens"] == 5 and facts["template"] == "alpaca"
 
