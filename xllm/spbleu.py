@@ -13,8 +13,8 @@ from xllm.records import sha256, whole
 
 SECONDS = 60  # without a byte, after which a download is given up
 
-# sacrebleu's name of the tokenizer → where its model is from. Nobody publishes a checksum of the one of FLORES-101,
-# so that it is told by its number of pieces, and by not being the other one.
+# sacrebleu's name of the tokenizer → where its model is from. No checksum of FLORES-101's is known, so that it is told
+# by its number of pieces, and by not being the other one.
 MODELS = {
     "flores101": {
         "url": "https://dl.fbaipublicfiles.com/fairseq/models/flores/sacrebleu_tokenizer_spm.model",
@@ -55,7 +55,7 @@ def fetch(name: str) -> Path:
         place.write_bytes(_download(MODELS[name]["url"], path))
         _check(place, name)
     if MODELS[name]["sha256"] is None:
-        print(f"no checksum of it is published; this one has sha256 {sha256(path)}", file=sys.stderr)
+        print(f"no checksum is known to compare it with; this one has sha256 {sha256(path)}", file=sys.stderr)
     return path
 
 
