@@ -129,14 +129,26 @@ def sacrebleu_home(monkeypatch, tmp_path, pieces):
 
 
 def test_sacrebleu_reads_the_model_of_spbleu_that_was_fetched(cli, sacrebleu_home):
+    import sacrebleu
     from sacrebleu.metrics import BLEU
 
+    digest = spbleu.MODELS["flores200"]["sha256"]
     outcome = cli("fetch", "spm-flores200")
     assert outcome.code == 0 and outcome.out == f"{sacrebleu_home / 'flores200sacrebleuspm'}\n"
     assert [path.name for path in sacrebleu_home.iterdir()] == ["flores200sacrebleuspm"]
     assert spbleu.flores_model("flores200") == sacrebleu_home / "flores200sacrebleuspm"
     assert BLEU(tokenize="flores200").corpus_score(["the water is cold"], [["the water is cold"]]).score > 99.9
     assert "is there already" in cli("fetch", "spm-flores200").err
+    text = sacrebleu_home / "text"
+    text.write_text("the water is cold\n")
+    words = ("evaluate", "--hypotheses", text, "--references", text, "--lang", "en", "--metrics")
+    scored = cli(*words, "spBLEU-flores200").out
+    assert (
+        "100.00" in scored and f"|tok:flores200|smooth:exp|version:{sacrebleu.__version__}|spm:{digest[:12]}" in scored
+    )
+    assert cli(*words, "BLEU", "--tokenize", "flores200").out.count(f"|spm:{digest[:12]}") == 1
+    lacking = cli(*words, "spBLEU-flores101")
+    assert lacking.code == 2 and "get it: python -m xllm fetch spm-flores101" in lacking.err and not lacking.out
 
 
 def test_a_model_of_spbleu_without_a_checksum_says_which_file_it_is(cli, sacrebleu_home, monkeypatch, pieces):

@@ -21,6 +21,9 @@ BLEU_TOKENIZERS = {
     "my": "char",
 }
 
+# where lid.176 has another code for a language than is usual
+IDENTIFIED = {"nb": "no", "fil": "tl"}
+
 
 def name(code: str) -> str:
     """The English name that people use: "Greek" for el. Raises XllmError for a code that CLDR doesn't know."""
@@ -48,6 +51,11 @@ def identify(text: str) -> tuple[str, float]:
     if found["lang"] == "ja" and not KANA.search(text):
         return "zh", found["score"]  # the model takes much Chinese for Japanese, which isn't written without kana
     return found["lang"], found["score"]
+
+
+def as_identified(code: str) -> str:
+    """What `identify` calls a language."""
+    return IDENTIFIED.get(base(code), base(code))
 
 
 def base(code: str) -> str:

@@ -187,6 +187,25 @@ def test_predictions_from_elsewhere_may_bring_what_is_right(cli, tmp_path):
     assert outcome.code == 0 and f"{BLEU(tokenize='zh').corpus_score(CLOSE, [GOLD]).score:.2f}" in outcome.out
 
 
+@pytest.mark.parametrize(
+    ("task", "metrics"),
+    [("summary", ["ROUGE-1", "ROUGE-2", "ROUGE-L"]), ("simplification", ["SARI", "BLEU"])],
+)
+def test_summaries_and_simplifications_have_metrics_of_their_own(cli, tmp_path, task, metrics):
+    file = tmp_path / "theirs.jsonl"
+    rows = [{"input": f"很久以前，{gold}", "output": gold, "prediction": gold} for gold in GOLD]
+    write_jsonl(file, rows)
+    outcome = cli("evaluate", file, "--task", task, "--lang", "zh")
+    found = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"][0]["scores"]
+    assert outcome.code == 0 and [(s["metric"], s["value"]) for s in found] == [
+        (m, pytest.approx(100)) for m in metrics
+    ]
+    assert "tok:" in found[0]["signature"]
+    write_jsonl(file, [{"output": gold, "prediction": gold} for gold in GOLD])
+    outcome = cli("evaluate", file, "--task", task, "--lang", "zh")
+    assert (outcome.code, "SARI looks at the inputs" in outcome.err) == ((0, False) if task == "summary" else (2, True))
+
+
 def test_labels_get_accuracy_macro_f1_and_a_confusion_matrix(cli, model):
     folder = model("m", CLOSE, ["", ""])
     rows = [
@@ -270,13 +289,15 @@ def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
         (["evaluate", "nowhere"], "unknown model 'nowhere'"),
         (["evaluate", "m", "xquad_en", "--metric", "bleu"], "unknown flag '--metric'"),
         (["evaluate"], "evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references"),
-        (["evaluate", "m", "--metrics", "blue"], "unknown metric 'blue'; there are: BLEU, TER"),
+        (["evaluate", "m", "--metrics", "blue"], "unknown metric 'blue'; there are: BERTScore, BLEU"),
         (
             ["evaluate", "m", "xquad_en", "--metrics", "TER"],
             "TER doesn't fit these answers; there are: contains, exact",
         ),
         (["evaluate", "m", "--metrics", "f1", "--tokenize", "zh"], "--tokenize zh has no effect without BLEU"),
         (["evaluate", "m", "--tokenize", "chinese"], "unknown tokenizer 'chinese'"),
+        (["evaluate", "m", "--metrics", "BLEU=zh"], "--metrics BLEU=zh: BLEU takes no setting (BLEU's is --tokenize)"),
+        (["evaluate", "m", "--metrics", "COMET"], "COMET needs a model: --metrics COMET=MODEL"),
         (["evaluate", "m", "--lang", "zh"], "--lang has no effect on a model's answers"),
         (["evaluate", "none.jsonl", "--task", "qa", "--lang", "zh"], "there is no file none.jsonl"),
         (["evaluate", "x.jsonl"], "x.jsonl has no run.json beside it, which says what it holds; tell: --task"),

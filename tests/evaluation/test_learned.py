@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from xllm import HOME
+from xllm import HOME, scorefile
 from xllm.errors import XllmError
 from xllm.evaluation.learned import bertscore, bleurt, comet
+from xllm.records import write_jsonl
 
 PARALLEL = HOME / "data" / "sample" / "translation" / "daily" / "en-zh"
 COMET = os.environ.get("XLLM_COMET") or shutil.which("comet-score")
@@ -221,3 +222,18 @@ def elsewhere(python: str | Path, code: str, *words: object, text_in: str = "") 
     done = subprocess.run(command, input=text_in, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@needs_bertscore
+def test_a_learned_metric_stands_beside_the_others(bert, cli, tmp_path):
+    write_jsonl(tmp_path / "theirs.jsonl", ROWS)
+    flags = ("--task", "translation", "--lang", "en", "--metrics", f"BLEU,bertscore={bert}")
+    outcome = cli("evaluate", tmp_path / "theirs.jsonl", *flags)
+    _, [scored] = scorefile.read(tmp_path / "theirs.metrics.json")
+    values, signature = bertscore(ROWS, "en", str(bert))
+    assert outcome.code == 0 and [score.metric for score in scored.scores] == ["BLEU", "BERTScore"]
+    assert scored.scores[1].value == pytest.approx(sum(values) / len(values))
+    assert scored.scores[1].signature == signature
+    assert (
+        "BERTScore needs a model: --metrics BERTScore=MODEL" in cli("evaluate", tmp_path, "--metrics", "bertscore").err
+    )

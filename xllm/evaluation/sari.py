@@ -8,7 +8,7 @@ what is kept weighs n-grams by their counts.
 from collections import Counter
 
 from xllm import __version__
-from xllm.errors import XllmError
+from xllm.evaluation.translation import bleu_metric
 from xllm.languages import bleu_tokenizer
 
 LONGEST = 4  # n-grams
@@ -18,13 +18,9 @@ def sari(rows: list[dict], language: str) -> tuple[list[float], str]:
     """SARI (0 to 100) of each row, whose `input` is the source; texts are cut by sacrebleu's tokenizer for the
     language, in lower case. Raises XllmError where that tokenizer isn't installed."""
     from sacrebleu import __version__ as sacrebleu_version
-    from sacrebleu.metrics import BLEU
 
     name = bleu_tokenizer(language)
-    try:
-        cut = BLEU(tokenize=name).tokenizer
-    except (ImportError, RuntimeError) as error:  # Japanese and Korean need extras
-        raise XllmError(f"SARI for {language}: {error}; try: pip install 'sacrebleu[ja,ko]'") from error
+    cut = bleu_metric(name).tokenizer
 
     def words(text: str) -> list[str]:
         return cut(text.lower()).split()
@@ -67,10 +63,6 @@ def _parts(source: Counter, prediction: Counter, references: list[Counter]) -> t
 
 def _grams(words: list[str], n: int) -> Counter:
     return Counter(tuple(words[start : start + n]) for start in range(len(words) - n + 1))
-
-
-def _times(grams: Counter, times: int) -> Counter:
-    return Counter({gram: count * times for gram, count in grams.items()})
 
 
 def _mean_share(right: Counter, those: Counter) -> float:

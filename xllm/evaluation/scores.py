@@ -5,14 +5,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from xllm.errors import XllmError, unknown
-from xllm.evaluation import labels, question_answering, translation
+from xllm.evaluation import labels, question_answering, rouge, sari, translation
 from xllm.evaluation.answers import Answers
-from xllm.evaluation.significance import Measured, interval, resampled
+from xllm.evaluation.significance import Measured, interval, mean, resampled
 from xllm.scorefile import Score
 
 # rows, the language of the answers, a setting such as BLEU's tokenizer → what was found, or None where the rows lack
 # what the metric needs
 Metric = Callable[[list[dict], str, str | None], Measured | None]
+LEARNED = ("COMET", "BERTScore", "BLEURT")
+FROM_SOURCES = ("COMET", "SARI")  # metrics that look at the inputs, too
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,31 @@ def _questions(scorer: str) -> Task:
     return Task({name: partial(metric, scorer) for name, metric in metrics.items()}, of_a_row="f1")
 
 
+def _mean(of_rows: Callable[..., tuple[list[float], str]]) -> Metric:
+    """The metric that is the mean of values of single rows."""
+    return lambda rows, language, _: mean(*of_rows(rows, language))
+
+
+def _learned(name: str) -> Metric:
+    """The same by a model, which is the metric's setting. Its module is imported when it is asked for."""
+
+    def metric(rows: list[dict], language: str, model: str | None) -> Measured:
+        from xllm.evaluation import learned
+
+        return mean(*getattr(learned, name.lower())(rows, language, model))
+
+    return metric
+
+
 # a loading script's TASK → its metrics
 TASKS = {
-    "translation": Task({"BLEU": translation.bleu, "chrF++": translation.chrf}, "chrF++", {"TER": translation.ter}),
+    "translation": Task(
+        {"BLEU": translation.bleu, "chrF++": translation.chrf},
+        of_a_row="chrF++",
+        others={"TER": translation.ter}
+        | {f"spBLEU-{name}": partial(translation.spbleu_by, name) for name in translation.FLORES}
+        | {name: _learned(name) for name in LEARNED},
+    ),
     "qa": _questions(question_answering.SQUAD),
     "mlqa": _questions(question_answering.MLQA),
     "label": Task(
@@ -49,8 +73,13 @@ TASKS = {
             "accuracy_per_byte": labels.accuracy_per_byte,
             "macro_f1": labels.macro_f1,
         },
-        "accuracy",
+        of_a_row="accuracy",
     ),
+    "summary": Task(
+        {"ROUGE-1": _mean(rouge.rouge_1), "ROUGE-2": _mean(rouge.rouge_2), "ROUGE-L": _mean(rouge.rouge_l)},
+        of_a_row="ROUGE-L",
+    ),
+    "simplification": Task({"SARI": _mean(sari.sari), "BLEU": translation.bleu}, of_a_row="SARI"),
 }
 
 
@@ -63,14 +92,14 @@ class Wanted:
 
     def of(self, task: str) -> dict[str, Metric]:
         """Those that fit a task."""
-        metrics = TASKS[task].metrics
-        return (
-            TASKS[task].usual if self.names is None else {name: metrics[name] for name in self.names if name in metrics}
-        )
+        if self.names is None:
+            return TASKS[task].usual
+        return {name: metric for name, metric in TASKS[task].metrics.items() if name in self.names}
 
 
 def parse(metrics: str | None, tokenize: str | None) -> Wanted:
-    """Read `--metrics BLEU,TER` and `--tokenize zh`. Raises XllmError for a metric that there isn't."""
+    """Read `--metrics BLEU,COMET=MODEL` and `--tokenize zh`. Raises XllmError for a metric that there isn't, and for
+    one whose model is missing."""
     known = {name.lower(): name for task in TASKS.values() for name in task.metrics}
     names, settings = None, {}
     if metrics is not None:
@@ -78,9 +107,14 @@ def parse(metrics: str | None, tokenize: str | None) -> Wanted:
             name, equals, setting = word.strip().partition("=")
             if name.lower() not in known:
                 raise unknown("metric", name, known.values())
-            names = (*(names or ()), known[name.lower()])
+            name = known[name.lower()]
+            names = (*(names or ()), name)
+            if name in LEARNED and not setting:
+                raise XllmError(f"{name} needs a model: --metrics {name}=MODEL")
+            if equals and name not in LEARNED:
+                raise XllmError(f"--metrics {word}: {name} takes no setting (BLEU's is --tokenize)")
             if equals:
-                settings[known[name.lower()]] = setting
+                settings[name] = setting
     if tokenize is not None:
         translation.check_tokenizer(tokenize)
         if names is not None and "BLEU" not in names:
@@ -93,8 +127,13 @@ def check(answers: Iterable[Answers], wanted: Wanted) -> None:
     """Raise XllmError where these answers can't be scored as wanted."""
     tasks = {own.task for own in answers}
     for own in answers:
-        if own.task in TASKS and not own.language:
+        if own.task not in TASKS:
+            continue
+        if not own.language:
             raise XllmError(f"the loading script of {own.name} names no language, which its score depends on")
+        for name in wanted.of(own.task):
+            if name in FROM_SOURCES and not all(row.get("input") for row in own.rows):
+                raise XllmError(f"{name} looks at the inputs, which rows of {own.name} lack (of text files: --sources)")
     for name in wanted.names or ():
         if not any(name in TASKS[task].metrics for task in tasks & set(TASKS)):
             fit = sorted({name for task in tasks & set(TASKS) for name in TASKS[task].metrics})

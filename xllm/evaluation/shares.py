@@ -25,7 +25,10 @@ def shares(answers: Answers) -> list[Score]:
         return found
     told = [language for row in answers.rows if (language := told_language(row["prediction"]))]
     signature = f"lid.176.ftz|sure:{SURE}|bytes:{LONG_ENOUGH}|{signature}"
-    return [_share("wrong_language", [own != languages.base(answers.language) for own in told], signature), *found]
+    return [
+        _share("wrong_language", [own != languages.as_identified(answers.language) for own in told], signature),
+        *found,
+    ]
 
 
 def _share(name: str, flags: list[bool], signature: str) -> Score:

@@ -1,12 +1,18 @@
 """BLEU, chrF++ and TER by sacrebleu, with the tokenizer that the target language needs."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xllm import spbleu
 from xllm.errors import XllmError, unknown
 from xllm.evaluation.significance import Measured
 from xllm.languages import base, bleu_tokenizer
+from xllm.records import sha256
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics import BLEU
 
 AUTO = "auto"  # by the target language
 FLORES = ("flores101", "flores200")  # the sentencepiece models of spBLEU
@@ -16,15 +22,29 @@ CHARACTERS = ("zh", "ja")  # whose characters TER takes for words
 
 def bleu(rows: list[dict], language: str, tokenize: str | None) -> Measured:
     """Corpus BLEU (Papineni et al. 2002; Post 2018). `tokenize` is a tokenizer of sacrebleu's, "auto" if None."""
+    found = bleu_tokenizer(language) if tokenize in (None, AUTO) else tokenize
+    measured = _measure(bleu_metric(found), rows)
+    if found not in FLORES:
+        return measured
+    digest = sha256(spbleu.flores_model(found))  # the name alone doesn't tell which model it was
+    return replace(measured, signature=f"{measured.signature}|spm:{digest[:12]}")
+
+
+def spbleu_by(name: str, rows: list[dict], language: str, _: str | None) -> Measured:
+    """spBLEU (Goyal et al. 2022): BLEU of the pieces of a sentencepiece model, "flores101" or "flores200"."""
+    return bleu(rows, language, name)
+
+
+def bleu_metric(tokenize: str) -> "BLEU":
+    """sacrebleu's BLEU with one of its tokenizers. Raises XllmError where what the tokenizer needs isn't there."""
     from sacrebleu.metrics import BLEU
 
-    if tokenize in (None, AUTO):
-        tokenize = bleu_tokenizer(language)
+    if tokenize in FLORES:
+        spbleu.flores_model(tokenize)  # or sacrebleu would download it
     try:
-        metric = BLEU(tokenize=tokenize)
+        return BLEU(tokenize=tokenize)
     except (ImportError, RuntimeError) as error:  # Japanese and Korean need extras
-        raise XllmError(f"BLEU for {language}: {error}; try: pip install 'sacrebleu[ja,ko]'") from error
-    return _measure(metric, rows)
+        raise XllmError(f"BLEU by {tokenize}: {error}; try: pip install 'sacrebleu[ja,ko]'") from error
 
 
 def chrf(rows: list[dict], language: str, _: str | None) -> Measured:
@@ -43,9 +63,11 @@ def ter(rows: list[dict], language: str, _: str | None) -> Measured:
 
 
 def check_tokenizer(name: str) -> None:
-    """Raise XllmError where BLEU has no such tokenizer."""
+    """Raise XllmError where BLEU has no such tokenizer, or what it needs isn't there."""
     if name not in (AUTO, *TOKENIZERS):
         raise unknown("tokenizer", name, [AUTO, *TOKENIZERS])
+    if name != AUTO:
+        bleu_metric(name)
 
 
 def references(rows: list[dict]) -> list[list[str | None]]:

@@ -79,4 +79,4 @@ def _other(text: str, language: str | None) -> bool:
     if language is None or not _long(text):
         return False
     found, probability = languages.identify(text)
-    return probability >= SURE and found != languages.base(language)
+    return probability >= SURE and found != languages.as_identified(language)
