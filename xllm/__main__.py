@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),
     "weight_diff": ("xllm.weight_diff:weight_diff", "pass a tuned model on as its difference from the base"),
     "compare": ("xllm.evaluation.compare:compare", "put the scores of several models side by side"),
+    "judge": ("xllm.evaluation.judge:judge", "let another model judge answers"),
 }
 
 
