@@ -77,13 +77,16 @@ class _Asking:
         self.client, self.endpoint, self.notes = client, endpoint, notes
         self.lock = threading.Lock()  # of the journal and the counts
         self.answered, self.failed = 0, {}
+        self.given_up = False  # no call is begun any more
 
     def all(self, prompts: dict[str, str]) -> dict[str, str]:
         done = self.notes.read()
         left = {key: prompt for key, prompt in prompts.items() if key not in done}
+        if not left:
+            return {}
         pool = ThreadPoolExecutor(self.endpoint.concurrency)
         try:
-            futures = [pool.submit(self._one, key, prompt) for key, prompt in left.items()]
+            futures = [pool.submit(self._work, key, prompt) for key, prompt in left.items()]
             with tqdm(total=len(prompts), initial=len(prompts) - len(left), unit="call", file=sys.stderr) as progress:
                 for future in as_completed(futures):
                     future.result()
@@ -91,6 +94,15 @@ class _Asking:
         finally:
             pool.shutdown(cancel_futures=True)  # calls under way are paid for: their replies go into the journal
         return self.failed
+
+    def _work(self, key: str, prompt: str) -> None:
+        if self.given_up:  # another thread knows it before the first can cancel the rest
+            return
+        try:
+            self._one(key, prompt)
+        except BaseException:
+            self.given_up = True
+            raise
 
     def _one(self, key: str, prompt: str) -> None:
         from openai import APIConnectionError, APIStatusError, APITimeoutError

@@ -29,6 +29,11 @@ class Tally:
     def replies(self) -> list[dict]:
         return [reply for row in self.rows for reply in row["replies"]]
 
+    @property
+    def failed(self) -> list[str]:
+        """Why calls failed, of every row that has no verdict for it."""
+        return [row["failed"] for row in self.rows if "failed" in row]
+
     def tokens(self, kind: str) -> int:
         """Those that the API has counted."""
         return sum(reply[kind] or 0 for reply in self.replies)
@@ -114,7 +119,7 @@ def _calls(own: Tally, prices: tuple[float, float] | None) -> dict[str, str]:
     lines = {
         "rows": str(len(own.rows)),
         "lost without a call": ", ".join(f"{model} {number}" for model, number in gated.items() if number) or "0",
-        "no verdict: calls failed": str(sum("failed" in row for row in own.rows)),
+        "no verdict: calls failed": str(len(own.failed)),
         "no verdict: replies not understood": str(
             sum(row["verdict"] is None and "failed" not in row for row in own.rows)
         ),
