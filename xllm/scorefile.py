@@ -1,5 +1,6 @@
 """<dataset>.metrics.json: the scores of a model's answers, each with what made it."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from xllm.records import read_json, write_json
 
 ENDING = ".metrics.json"
 FORMAT = 2  # of the file; the first had neither intervals nor shares
+# metrics, and shares of flawed answers
+LOWER_IS_BETTER = ("TER", "loss_rate", "wrong_language", "empty", "cut", "copy", "failed", "parse_failures", "gated")
 
 
 @dataclass(frozen=True)
@@ -45,22 +48,35 @@ def _without_name(scored: Scored) -> dict:
 
 
 def read(path: Path) -> tuple[dict, list[Scored]]:
-    """The facts of a file of scores, and the scores. Raises XllmError for one that another version has written."""
+    """The facts of a file of scores, and the scores. Raises XllmError for one that another version has written, or
+    that lacks something."""
     content = read_json(path)
+    model, dataset = path.parent.parent, path.name.removesuffix(ENDING)
+    again = f"score anew: python -m xllm evaluate {model} {dataset}"
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        model, dataset = path.parent.parent, path.name.removesuffix(ENDING)
-        raise XllmError(
-            f"{path} was written by another version of xllm; score anew: python -m xllm evaluate {model} {dataset}"
-        )
-    scored = content.pop("scored")
-    return content, [
-        Scored(
-            entry["from"],
-            entry["task"],
-            entry["language"],
-            [Score(**score) for score in entry["scores"]],
-            [Score(**share) for share in entry["shares"]],
-            entry["confusion"],
-        )
-        for entry in scored
-    ]
+        raise XllmError(f"{path} was written by another version of xllm; {again}")
+    try:
+        facts = {key: content[key] for key in ("model", "dataset", "command", "answers_sha256")}
+        scored = [
+            Scored(
+                entry["from"],
+                entry["task"],
+                entry["language"],
+                [_score(score) for score in entry["scores"]],
+                [_score(share) for share in entry["shares"]],
+                entry["confusion"],
+            )
+            for entry in content["scored"]
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise XllmError(f"{path} isn't what evaluate writes ({error}); {again}") from None
+    return facts, scored
+
+
+def _score(entry: dict) -> Score:
+    """A score as read from JSON. Raises TypeError where it isn't one."""
+    score = Score(**entry)
+    numbers = [score.value, score.count, *(end for end in (score.low, score.high) if end is not None)]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise TypeError(f"{score.metric} is {json.dumps(entry)[:60]}")
+    return score
