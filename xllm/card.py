@@ -37,10 +37,6 @@ def text(name: str, run: dict, scored: list[list]) -> str:
         [term["from"], term["language"] or "", f"{term['rows']:,}", f"{term['target_tokens']:,}"]
         for term in run["encoding"]["terms"]
     ]
-    training, encoding = run["training"], run["encoding"]
-    settings = [["base", run["base"]["name"]], ["rows a step", run["rows_a_step"]]]
-    settings += [["template", encoding["template"]], ["tokens of a row, at most", encoding["model_max_length"]]]
-    settings += [[setting.replace("_", " "), training[setting]] for setting in SETTINGS if setting in training]
     parts = [
         "\n".join(header),
         f"# {name}",
@@ -49,13 +45,21 @@ def text(name: str, run: dict, scored: list[list]) -> str:
         "## Mixture",
         _table(terms, ["dataset", "language", "rows", "target tokens"]),
         "## Settings",
-        _table(settings, ["setting", "value"]),
+        _table(settings(run), ["setting", "value"]),
         "`run.json` has the rest: the sha256 of every file, the versions, the machine. `log.jsonl` has every step.",
         "![loss](loss.png)",
     ]
     if scored:
         parts += ["## Scores", _table(scored, ["dataset", "metric", "score", "95 %", "rows", "signature"])]
     return "\n\n".join(parts) + "\n"
+
+
+def settings(run: dict) -> list[list]:
+    """What a reader wants to know of a training run: names, and the values in the content of its run.json."""
+    training, encoding = run["training"], run["encoding"]
+    found = [["base", run["base"]["name"]], ["rows a step", run["rows_a_step"]]]
+    found += [["template", encoding["template"]], ["tokens of a row, at most", encoding["model_max_length"]]]
+    return found + [[setting.replace("_", " "), training[setting]] for setting in SETTINGS if setting in training]
 
 
 def scores(folder: Path) -> list[list]:
