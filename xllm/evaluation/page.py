@@ -10,6 +10,22 @@ th { border-bottom: 2px solid #888; }
 td.number { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.missing { background: #f6e6e6; color: #a33; }
 td.text { unicode-bidi: plaintext; white-space: pre-wrap; overflow-wrap: anywhere; min-width: 12rem; }
+th.number { text-align: end; }
+tr.average td { background: #f4f6f8; font-style: italic; }
+.wide { overflow-x: auto; }
+.plain { list-style: none; padding: 0; }
+.plain li, code, dd { overflow-wrap: anywhere; }
+td.number a { color: inherit; text-decoration: none; border-bottom: 1px dotted #999; }
+figure { display: inline-block; max-width: 100%; margin: 1rem 2rem 1rem 0; vertical-align: top; }
+figure svg { max-width: 100%; height: auto; }
+figcaption { color: #555; font-size: 13px; }
+.made h3 { font-size: 15px; margin: 1rem 0 .2rem; overflow-wrap: anywhere; }
+.made dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 0 1rem; margin: 0; font-size: 13px; }
+.made dd { margin: 0; white-space: pre-wrap; font-family: ui-monospace, monospace; }
+.made .close { display: none; }
+.made:target { position: fixed; inset: auto 0 0 0; max-height: 60vh; overflow: auto; padding: .5rem 1.5rem 1rem;
+  background: #fff; border-top: 2px solid #888; box-shadow: 0 -4px 16px #0003; }
+.made:target .close { display: block; position: absolute; top: .6rem; right: 1.5rem; }
 """
 
 _ENVIRONMENT = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

@@ -1,0 +1,104 @@
+"""`python -m xllm report`: the scores of several models in one table, with plots, to read, to print and to pass on."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from xllm import models, records, scorefile
+from xllm.errors import XllmError
+from xllm.evaluation import plots, report_latex, report_page, report_table, report_text, votes
+from xllm.evaluation.report_table import Model, Table
+from xllm.evaluation.votes import Pair
+
+PLOTS = ("bars-*", "radar-*")  # file names
+
+
+def report(*models_, output="report"):
+    """Collect the scores of MODELS into one table by dataset and language, with averages. The table goes to stdout.
+
+    MODELS are names under model/ or folders, as model/*; of these, folders without scores are left out. OUTPUT is the
+    folder of report.md, report.csv, report.tex and report.html, all of it once each, and of the plots, PNG and SVG.
+    Scores are those that `evaluate` has written. Averages count the datasets alone that all models have a score of.
+    Votes of the chat page (votes.jsonl beside the models) are counted, too.
+    """
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise XllmError(f"--output {output}: there is a file of this name")
+    folders = list(_folders(models_))
+    table = report_table.make(_read(folders))
+    if not table.lines:
+        raise XllmError(f"there are no scores of {', '.join(models_)}; first: python -m xllm evaluate MODEL")
+    counted = _votes(folders, [model.name for model in table.models])
+    files = _files(table, counted)
+    write(folder, files)
+    for stale in sorted({path.name for kind in PLOTS for path in folder.glob(kind)} - set(files)):
+        print(f"of an earlier report: {folder / stale}", file=sys.stderr)
+    for name in files:
+        print(folder / name, file=sys.stderr)
+    print(report_text.scores(table))
+
+
+def _folders(names: tuple[str, ...]) -> Iterator[Path]:
+    """The models' folders that have scores, each once; others are told. Raises XllmError for a name that there
+    isn't."""
+    if not names:
+        raise XllmError("report needs MODELS; as: python -m xllm report model/*")
+    known = set()
+    for name in names:
+        folder = _folder(name)
+        if folder.resolve() in known or folder.is_file():  # such as model/README.md
+            continue
+        known.add(folder.resolve())
+        if any((folder / "test").glob(f"*{scorefile.ENDING}")):
+            yield folder
+        else:
+            print(f"left out: {folder} has no scores in {folder / 'test'}", file=sys.stderr)
+
+
+def _folder(name: str) -> Path:
+    """A model's folder by its name or path. It needs no weights: answers from elsewhere can lie in it, too."""
+    for path in ([] if name.startswith(".") else [models.MODELS / name]) + [Path(name)]:
+        if path.exists():
+            return path
+    folder = models.folder_of(name)  # of a hub id, or unknown
+    if not folder.is_dir():
+        raise XllmError(f"{name} has no scores; first: python -m xllm infer {name} DATASET --evaluate")
+    return folder
+
+
+def _read(folders: list[Path]) -> list[Model]:
+    names = [folder.resolve().name for folder in folders]
+    return [
+        report_table.read(name if names.count(name) == 1 else str(folder), folder)
+        for name, folder in zip(names, folders, strict=True)
+    ]
+
+
+def _votes(folders: list[Path], names: list[str]) -> list[Pair]:
+    files = {folder.resolve().parent / votes.FILE for folder in folders}
+    return [pair for path in sorted(files) if path.is_file() for pair in votes.count(path, names)]
+
+
+def _files(table: Table, counted: list[Pair]) -> dict[str, bytes]:
+    """All files of the report by name."""
+    drawn = dict(plots.draw(table))
+    texts = {
+        "report.md": report_text.markdown(table, counted, [name for name in drawn if name.endswith(".png")]),
+        "report.csv": report_text.comma_separated(table),
+        "report.tex": report_latex.latex(table),
+        "report.html": report_page.page(table, counted, drawn),
+    }
+    return {name: text.encode() for name, text in texts.items()} | drawn
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write a folder of files, whole or not at all; where there is one already, each of its files."""
+    if folder.is_dir():
+        for name, content in files.items():
+            with records.whole(folder / name) as place:
+                place.write_bytes(content)
+        return
+    with records.whole(folder) as place:
+        place.mkdir()
+        for name, content in files.items():
+            (place / name).write_bytes(content)
