@@ -41,6 +41,7 @@ setup(
     extras_require={
         "vllm": ["vllm"],
         "bertscore": ["bert-score"],
+        "judge": ["openai>=3"],
         "test": [
             "pytest",
             "hypothesis",
@@ -48,6 +49,7 @@ setup(
             "ruff",
             "sacrebleu[ja,ko]",
             "bert-score",
+            "openai>=3",
             'lm-eval[hf]; python_version >= "3.11"',
         ],
     },

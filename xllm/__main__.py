@@ -21,7 +21,10 @@ COMMANDS = {
     "weight_diff": ("xllm.weight_diff:weight_diff", "pass a tuned model on as its difference from the base"),
     "compare": ("xllm.evaluation.compare:compare", "put the scores of several models side by side"),
     "judge": ("xllm.evaluation.judging.judge:judge", "let another model judge answers"),
-    "report": ("xllm.evaluation.reporting.report:report", "collect the scores of several models in one table, with plots"),
+    "report": (
+        "xllm.evaluation.reporting.report:report",
+        "collect models' scores in one table, with plots",
+    ),
 }
 
 

@@ -18,6 +18,7 @@ from xllm.evaluation.differing import LETTERS, Example
 from xllm.evaluation.page import render
 from xllm.evaluation.significance import Difference, Measured, difference, holm, interval, resampled
 from xllm.records import whole
+from xllm.scorefile import LOWER_IS_BETTER
 from xllm.values import whole_number
 
 BY = ("from", "length", "language")
@@ -165,7 +166,7 @@ def _line(cut: Cut) -> Line:
         values,
         [interval(own) for own in (first, *drawn)],
         [difference(baseline, other, (first, own)) for other, own in zip(others, drawn, strict=True)],
-        (min if baseline.lower_is_better else max)(values),
+        (min if cut.metric in LOWER_IS_BETTER else max)(values),
     )
 
 

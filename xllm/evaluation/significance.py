@@ -23,7 +23,6 @@ class Measured:
     statistics: np.ndarray  # [rows, k]
     score_of: Callable[[np.ndarray], np.ndarray]  # sums of statistics, [n, k] → scores, [n]
     signature: str
-    lower_is_better: bool = False
     by_sacrebleu: bool = False
 
     @property

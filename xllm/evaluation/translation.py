@@ -59,7 +59,7 @@ def ter(rows: list[dict], language: str, _: str | None) -> Measured:
     from sacrebleu.metrics import TER
 
     metric = TER(normalized=True, asian_support=True) if base(language) in CHARACTERS else TER()
-    return replace(_measure(metric, rows), lower_is_better=True)
+    return _measure(metric, rows)
 
 
 def check_tokenizer(name: str) -> None:

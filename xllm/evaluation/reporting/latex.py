@@ -2,8 +2,8 @@
 
 import re
 
-from xllm.evaluation.report_table import Average, Line, Table
-from xllm.evaluation.report_text import numbers
+from xllm.evaluation.reporting.table import Average, Line, Table
+from xllm.evaluation.reporting.text import numbers
 from xllm.scorefile import LOWER_IS_BETTER
 
 MISSING = "---"

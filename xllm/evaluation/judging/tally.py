@@ -7,10 +7,10 @@ from tabulate import tabulate
 
 from xllm import __version__
 from xllm.errors import XllmError
-from xllm.evaluation import verdicts
 from xllm.evaluation.answers import Answers
+from xllm.evaluation.judging import verdicts
+from xllm.evaluation.judging.verdicts import Protocol
 from xllm.evaluation.significance import interval, mean, resampled
-from xllm.evaluation.verdicts import Protocol
 from xllm.scorefile import Score, Scored
 from xllm.values import above_zero
 

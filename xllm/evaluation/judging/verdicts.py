@@ -103,7 +103,7 @@ def _input(row: dict) -> str:
 
 def language_asked(answers: Answers) -> str | None:
     """The language that answers must be in, where there is one: labels may be in any."""
-    return None if answers.task == "label" or not answers.language else languages.base(answers.language)
+    return None if answers.task == "label" or not answers.language else languages.as_identified(answers.language)
 
 
 def _fault(answer: str, answers: Answers) -> str | None:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from xllm import card
-from xllm.evaluation.report_table import Model, Table
+from xllm.evaluation.reporting.table import Model, Table
 
 # what run.json of answers says that decides them
 DECIDING = ("template", "decoding", "seed", "labels", "transcot", "engine", "bits", "precision")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 
 from tabulate import tabulate
 
-from xllm.evaluation import report_settings, votes
-from xllm.evaluation.report_table import Average, Line, Table, best, number
-from xllm.evaluation.votes import Pair
+from xllm.evaluation.reporting import settings, votes
+from xllm.evaluation.reporting.table import Average, Line, Table, best, number
+from xllm.evaluation.reporting.votes import Pair
 from xllm.scorefile import LOWER_IS_BETTER
 
 MISSING = "—"
@@ -27,11 +27,11 @@ def markdown(table: Table, counted: list[Pair], plots: Iterable[str]) -> str:
     parts += [_footnotes(table, (share.signature for share in table.shares))]
     if counted:
         parts += ["## Votes", votes.EXPLAINED, _pipes((_coded(votes.cells(pair)) for pair in counted), votes.HEADER)]
-    training = [[name, *map(code, values)] for name, *values in report_settings.training(table)]
+    training = [[name, *map(code, values)] for name, *values in settings.training(table)]
     parts += ["## Settings of training"]
-    parts += [_pipes(training, ["setting", *map(code, table.labels)]) if training else report_settings.UNTUNED]
-    answers = [list(map(code, row)) for row in report_settings.answers(table)]
-    parts += ["## Settings of the answers", _pipes(answers, report_settings.ANSWERS)]
+    parts += [_pipes(training, ["setting", *map(code, table.labels)]) if training else settings.UNTUNED]
+    answers = [list(map(code, row)) for row in settings.answers(table)]
+    parts += ["## Settings of the answers", _pipes(answers, settings.ANSWERS)]
     return "\n\n".join(parts) + "\n"
 
 

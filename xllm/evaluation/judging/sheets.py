@@ -5,10 +5,11 @@ from pathlib import Path
 
 from xllm import journal, models, records, scorefile
 from xllm.errors import XllmError, unknown
-from xllm.evaluation import answers, verdicts
+from xllm.evaluation import answers
 from xllm.evaluation.answers import Answers
-from xllm.evaluation.calls import Endpoint
-from xllm.evaluation.verdicts import PAIRWISE, YES_NO, Protocol, Question
+from xllm.evaluation.judging import verdicts
+from xllm.evaluation.judging.calls import Endpoint
+from xllm.evaluation.judging.verdicts import PAIRWISE, YES_NO, Protocol, Question
 from xllm.runinfo import RunInfo, differences
 from xllm.scorefile import Scored
 

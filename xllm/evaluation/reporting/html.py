@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from xllm.evaluation import plots, report_settings, report_text, votes
 from xllm.evaluation.page import render
-from xllm.evaluation.report_table import Average, Cell, Line, Table, number
-from xllm.evaluation.votes import Pair
+from xllm.evaluation.reporting import plots, settings, text, votes
+from xllm.evaluation.reporting.table import Average, Cell, Line, Table, number
+from xllm.evaluation.reporting.votes import Pair
 
 
 @dataclass(frozen=True)
@@ -106,22 +106,22 @@ def page(table: Table, counted: list[Pair], drawn: dict[str, bytes]) -> str:
         lines=list(_lines(table)),
         signatures={mark: signature for signature, mark in table.marks.items()},
         drawn=[_plot(table, name, content) for name, content in drawn.items() if name.endswith(".svg")],
-        flawed=report_text.flaws(table),
+        flawed=text.flaws(table),
         votes_explained=votes.EXPLAINED,
         votes_header=votes.HEADER,
         counted=list(map(votes.cells, counted)),
         training_header=["setting", *table.labels],
-        untuned=report_settings.UNTUNED,
-        training=report_settings.training(table),
-        answers_header=report_settings.ANSWERS,
-        answered=report_settings.answers(table),
+        untuned=settings.UNTUNED,
+        training=settings.training(table),
+        answers_header=settings.ANSWERS,
+        answered=settings.answers(table),
     )
 
 
 def _lines(table: Table) -> Iterator[dict]:
     for place, own in enumerate([*table.lines, *table.averages]):
         average = isinstance(own, Average)
-        shown = report_text.numbers(own, lambda text: Markup("<b>{}</b>").format(text), "")
+        shown = text.numbers(own, lambda text: Markup("<b>{}</b>").format(text), "")
         cells = [
             _told(table, own, column, f"made-{place}-{column}", isinstance(text, Markup)) if text else _lacking(own)
             for column, text in enumerate(shown)

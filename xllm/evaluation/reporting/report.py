@@ -6,9 +6,9 @@ from pathlib import Path
 
 from xllm import models, records, scorefile
 from xllm.errors import XllmError
-from xllm.evaluation import plots, report_latex, report_page, report_table, report_text, votes
-from xllm.evaluation.report_table import Model, Table
-from xllm.evaluation.votes import Pair
+from xllm.evaluation.reporting import html, latex, plots, text, votes
+from xllm.evaluation.reporting.table import Model, Table, make, read
+from xllm.evaluation.reporting.votes import Pair
 
 PLOTS = ("bars-*", "radar-*")  # file names
 
@@ -25,7 +25,7 @@ def report(*models_, output="report"):
     if folder.exists() and not folder.is_dir():
         raise XllmError(f"--output {output}: there is a file of this name")
     folders = list(_folders(models_))
-    table = report_table.make(_read(folders))
+    table = make(_read(folders))
     if not table.lines:
         raise XllmError(f"there are no scores of {', '.join(models_)}; first: python -m xllm evaluate MODEL")
     counted = _votes(folders, [model.name for model in table.models])
@@ -35,7 +35,7 @@ def report(*models_, output="report"):
         print(f"of an earlier report: {folder / stale}", file=sys.stderr)
     for name in files:
         print(folder / name, file=sys.stderr)
-    print(report_text.scores(table))
+    print(text.scores(table))
 
 
 def _folders(names: tuple[str, ...]) -> Iterator[Path]:
@@ -69,7 +69,7 @@ def _folder(name: str) -> Path:
 def _read(folders: list[Path]) -> list[Model]:
     names = [folder.resolve().name for folder in folders]
     return [
-        report_table.read(name if names.count(name) == 1 else str(folder), folder)
+        read(name if names.count(name) == 1 else str(folder), folder)
         for name, folder in zip(names, folders, strict=True)
     ]
 
@@ -83,10 +83,10 @@ def _files(table: Table, counted: list[Pair]) -> dict[str, bytes]:
     """All files of the report by name."""
     drawn = dict(plots.draw(table))
     texts = {
-        "report.md": report_text.markdown(table, counted, [name for name in drawn if name.endswith(".png")]),
-        "report.csv": report_text.comma_separated(table),
-        "report.tex": report_latex.latex(table),
-        "report.html": report_page.page(table, counted, drawn),
+        "report.md": text.markdown(table, counted, [name for name in drawn if name.endswith(".png")]),
+        "report.csv": text.comma_separated(table),
+        "report.tex": latex.latex(table),
+        "report.html": html.page(table, counted, drawn),
     }
     return {name: text.encode() for name, text in texts.items()} | drawn
 

@@ -5,10 +5,10 @@ from contextlib import ExitStack
 
 from xllm import journal, models, records
 from xllm.errors import RowsFailed, XllmError
-from xllm.evaluation import calls, tally, verdicts
-from xllm.evaluation.calls import Endpoint
-from xllm.evaluation.sheets import Request, Sheet, read
-from xllm.evaluation.tally import Tally
+from xllm.evaluation.judging import calls, tally, verdicts
+from xllm.evaluation.judging.calls import Endpoint
+from xllm.evaluation.judging.sheets import Request, Sheet, read
+from xllm.evaluation.judging.tally import Tally
 from xllm.runinfo import RunInfo
 from xllm.values import above_zero, whole_number
 

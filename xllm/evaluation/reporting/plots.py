@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from xllm.evaluation.report_table import Line, Table
+from xllm.evaluation.reporting.table import Line, Table
 from xllm.scorefile import LOWER_IS_BETTER
 
 if TYPE_CHECKING:

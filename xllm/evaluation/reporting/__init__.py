@@ -1,0 +1,1 @@
+"""The scores of several models in one report."""
