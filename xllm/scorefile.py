@@ -1,6 +1,7 @@
 """<dataset>.metrics.json: the scores of a model's answers, each with what made it."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,7 +53,9 @@ def read(path: Path) -> tuple[dict, list[Scored]]:
     that lacks something."""
     content = read_json(path)
     model, dataset = path.parent.parent, path.name.removesuffix(ENDING)
-    again = f"score anew: python -m xllm evaluate {model} {dataset}"
+    dataset, judge, _ = dataset.partition(".judge")
+    command = f"judge {model} --dataset" if judge else f"evaluate {model}"
+    again = f"score anew: python -m xllm {command} {dataset}"
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise XllmError(f"{path} was written by another version of xllm; {again}")
     try:
@@ -68,6 +71,9 @@ def read(path: Path) -> tuple[dict, list[Scored]]:
             )
             for entry in content["scored"]
         ]
+        texts = [*facts["command"], *(own.name for own in scored), *(own.language or "" for own in scored)]
+        if not all(isinstance(text, str) for text in texts) or isinstance(facts["command"], str):
+            raise TypeError("its command, names and languages must be texts")
     except (KeyError, TypeError, AttributeError) as error:
         raise XllmError(f"{path} isn't what evaluate writes ({error}); {again}") from None
     return facts, scored
@@ -76,7 +82,10 @@ def read(path: Path) -> tuple[dict, list[Scored]]:
 def _score(entry: dict) -> Score:
     """A score as read from JSON. Raises TypeError where it isn't one."""
     score = Score(**entry)
-    numbers = [score.value, score.count, *(end for end in (score.low, score.high) if end is not None)]
-    if not all(isinstance(number, int | float) for number in numbers):
+    ends = [score.low, score.high]
+    numbers = [score.value, score.count, *(ends if ends != [None, None] else [])]
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers) or not all(
+        isinstance(text, str) for text in (score.metric, score.signature)
+    ):
         raise TypeError(f"{score.metric} is {json.dumps(entry)[:60]}")
     return score

@@ -80,9 +80,9 @@ def model(tmp_path):
     return make
 
 
-def save(folder, dataset, rows, task, language):
+def save(folder, dataset, rows, task, language, of=None):
     write_jsonl(folder / "test" / f"{dataset}.inference.jsonl", rows)
-    terms = [{"from": dataset, "task": task, "language": language}]
+    terms = [{"from": of or dataset, "task": task, "language": language}]
     write_json(folder / "test" / f"{dataset}.run.json", {"mixture": {"terms": terms}})
 
 
@@ -100,7 +100,7 @@ def test_models_stand_side_by_side_with_what_is_chance(cli, model):
     header, *lines = table(outcome.out)
     assert header == [
         *("dataset", "metric", "rows", "model", "score", "95 %", "Δ to A", "95 % of Δ"),
-        *("p bootstrap", "p Holm", "p randomised", "p sacrebleu"),
+        *("p bootstrap", "p randomised", "p Holm", "p sacrebleu"),
     ]
     assert [line[1] for line in lines[::2]] == ["BLEU", "chrF++", "exact_match", "f1", "contains"]
     assert [line[3] for line in lines] == ["A", "B"] * 5
@@ -146,6 +146,43 @@ def _key(theirs, name):
     return next(key for key in theirs if key.replace("2++", "++").startswith(name))
 
 
+def test_the_interval_of_a_difference_lies_around_it_and_its_p_values_are_two_sided():
+    rng = np.random.default_rng(3)
+    one = mean(100.0 * (rng.random(400) < 0.5), "")
+    other = mean(np.where(rng.random(400) < 0.1, 100.0, one.statistics[:, 0]), "")  # never worse
+    found = difference(one, other, resampled([one, other]))
+    assert 0 < found.low < found.delta < found.high
+    assert (found.p_bootstrap, found.p_randomised) == (1 / 1001, 1 / 10001)
+    back = difference(other, one, resampled([other, one]))
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
+    turned = np.arange(400) < 13  # a few rows answered otherwise, for better and for worse
+    slight = mean(np.where(turned, 100 - one.statistics[:, 0], one.statistics[:, 0]), "")
+    unsure = difference(one, slight, resampled([one, slight]))
+    assert unsure.low < 0 < unsure.high and unsure.p_bootstrap > 0.05
+    assert unsure.p_bootstrap == pytest.approx(unsure.p_randomised, abs=0.1)
+
+
+def test_rows_count_once(cli, model):
+    """Whatever is named twice, and whatever else its rows were answered in."""
+    base, tuned = model("base", 0.4), model("tuned", 0.1)
+    for folder in (base, tuned):
+        rows = read_jsonl(folder / "test" / "xquad_en.inference.jsonl")[:5]
+        save(folder, "xquad_en[:5]", rows, "qa", "en", of="xquad_en")
+    _, *lines = table(cli("compare", base, tuned, "--dataset", "xquad_en,xquad_en,xquad_en[:5]").out)
+    assert [(line[0], line[2]) for line in lines if line[1] == "f1"] == [("xquad_en", "20"), ("xquad_en[:5]", "5")]
+    outcome = cli("compare", base, tuned, "--by", "language")
+    assert outcome.code == 2 and "share rows; name one of them: --dataset" in outcome.err
+
+
+def test_equal_rows_are_no_examples_and_empty_sets_no_lines(cli, model):
+    base, tuned = model("base", 0.0), model("tuned", 0.0)
+    for folder in (base, tuned):
+        rows = [{"id": "0", "output": "", "labels": ["a"], "from": "xnli_de", "prediction": "a"}]  # not published
+        save(folder, "xnli_de", rows, "label", "de")
+    outcome = cli("compare", base, tuned, "--examples", "3", "--by", "length")
+    assert outcome.code == 0 and ", id " not in outcome.out and "xnli_de" not in outcome.out
+
+
 def test_p_values_hold_where_there_is_no_difference():
     """Of 200 pairs of equally good systems, about one in twenty may differ at 5 %: within 4 standard errors."""
     rng = np.random.default_rng(1)
@@ -181,7 +218,7 @@ def test_the_table_s_correction_is_over_the_datasets_of_a_metric(cli, model):
     base, tuned = model("base", 0.3), model("tuned", 0.2)
     _, *lines = table(cli("compare", base, tuned, "--dataset", "xquad_en,xquad_de").out)
     f1 = [line for line in lines if line[8]][1::3]
-    assert [float(line[9]) for line in f1] == pytest.approx(holm([float(line[8]) for line in f1]), abs=2e-4)
+    assert [float(line[10]) for line in f1] == pytest.approx(holm([float(line[9]) for line in f1]), abs=2e-4)
 
 
 def test_parts_by_length_and_language(cli, model):
@@ -256,6 +293,7 @@ def test_macro_f1_is_taken_anew_for_each_draw():
         (["compare", "base", "tuned", "--examples", "-1"], "--examples -1: it must be a whole number, 0 or more"),
         (["compare", "base", "tuned", "--dataset", "xquad_en", "--metrics", "BLEU"], "BLEU doesn't fit these answers"),
         (["compare", "base", "nowhere"], "unknown model 'nowhere'"),
+        (["compare", "base", "./base"], "base is there twice; compare needs different models"),
         (["compare", "base", "tuned", "--dataset", "open"], "there is nothing to score in these answers"),
         (
             ["compare", "base", "fewer", "--dataset", "xquad_en"],

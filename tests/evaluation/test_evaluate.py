@@ -175,14 +175,21 @@ def test_predictions_from_elsewhere_are_scored_by_the_dataset_that_they_answer(c
     assert json.loads((tmp_path / "theirs.metrics.json").read_text())["model"] is None
     write_jsonl(file, [*golds[1:], {"id": "x", "prediction": ""}])
     outcome = cli("evaluate", file, "--dataset", "xquad_zh")
-    assert outcome.code == 2 and "has other ids than xquad_zh (1 of 30, 'x' for one)" in outcome.err
+    assert outcome.code == 2 and "has ids that xquad_zh lacks: 1, 'x' for one" in outcome.err
     write_jsonl(file, golds[1:])
-    assert "lacks ids that xquad_zh has" in cli("evaluate", file, "--dataset", "xquad_zh").err
+    assert "lacks ids of xquad_zh: 1" in cli("evaluate", file, "--dataset", "xquad_zh").err
+    write_jsonl(file, [{**golds[0], "from": "xquad_en"}, *golds[1:]])
+    assert "comes from xquad_en, not from xquad_zh" in cli("evaluate", file, "--dataset", "xquad_zh").err
+    write_jsonl(file, [{**golds[0], "prediction": "", "failed": "memory"}, {**golds[1], "cut": True}, *golds[2:]])
+    assert cli("evaluate", file, "--dataset", "xquad_zh").code == 0
+    [own] = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"]
+    flawed = {share["metric"]: round(share["value"] * share["count"] / 100) for share in own["shares"]}
+    assert (flawed["failed"], flawed["cut"], flawed["empty"]) == (1, 1, 0)
 
 
 def test_predictions_from_elsewhere_may_bring_what_is_right(cli, tmp_path):
     file = tmp_path / "theirs.jsonl"
-    write_jsonl(file, [{"output": gold, "prediction": close} for gold, close in zip(GOLD, CLOSE, strict=True)])
+    write_jsonl(file, [{"answers": [gold], "prediction": close} for gold, close in zip(GOLD, CLOSE, strict=True)])
     outcome = cli("evaluate", file, "--task", "translation", "--lang", "zh")
     assert outcome.code == 0 and f"{BLEU(tokenize='zh').corpus_score(CLOSE, [GOLD]).score:.2f}" in outcome.out
 
@@ -223,7 +230,8 @@ def test_labels_get_accuracy_macro_f1_and_a_confusion_matrix(cli, model):
 
 def test_labels_of_each_row_s_own_go_by_their_place(cli, model):
     folder = model("m", CLOSE, ["", ""])
-    pairs = [("he fell", "he sang", "he fell"), ("it rained", "it froze", "it rained"), ("a", "b", "b")]
+    # the last ones look like places
+    pairs = [("he fell", "he sang", "he fell"), ("it rained", "it froze", " it rained"), ("2", "1", "1")]
     rows = [
         {"id": str(i), "output": one, "labels": [one, two], "from": "xcopa_en", "prediction": answer}
         for i, (one, two, answer) in enumerate(pairs)
@@ -246,28 +254,71 @@ def test_tells_what_is_wrong_with_answers_whatever_their_score(cli, model):
         {"prediction": "", "failed": "out of memory"},
         {"prediction": " "},
         {"prediction": long, "cut": True},
+        {"prediction": long, "cut": False},
         {"prediction": "42"},  # no language
     ]
     rows = [{"id": str(i), **asked, **answer, "from": "translation_x_en-zh"} for i, answer in enumerate(answers)]
     save(folder, "translation_x_en-zh", rows, ("translation_x_en-zh", "translation", "zh"))
     assert cli("evaluate", folder, "translation_x_en-zh").code == 0
-    one = pytest.approx(100 / 7)
+    one = pytest.approx(100 / 8)
     assert shares(folder, "translation_x_en-zh") == {
-        "wrong_language": (50, 4),
-        "empty": (one, 7),
-        "cut": (one, 7),
-        "copy": (one, 7),
-        "failed": (one, 7),
+        "wrong_language": (40, 5),
+        "empty": (one, 8),
+        "cut": (one, 8),
+        "copy": (one, 8),
+        "failed": (one, 8),
     }
 
 
-def test_a_row_that_failed_counts_as_wrong(cli, model):
+@pytest.mark.parametrize("failed", [{}, {"failed": "a prompt of 3000 tokens"}])
+def test_a_row_that_failed_counts_as_wrong(cli, model, failed):
+    """Also where an empty answer has a score: of a gold answer that is an article, and of a simplification."""
     folder = model("m", CLOSE, ["1864", ""])
-    rows = read_jsonl(folder / "test" / "xquad_en.inference.jsonl")
-    rows[1]["failed"] = "a prompt of 3000 tokens"
-    save(folder, "xquad_en", rows, ("xquad_en", "qa", "en"))
-    cli("evaluate", folder, "xquad_en")
-    assert scores(folder, "xquad_en")[0] == ("exact_match", 50, 2)
+    rows = [
+        {"id": "0", "input": "the old house", "output": "the", "from": "x_en", "prediction": "", **failed},
+        {"id": "1", "input": "the old house", "output": "a house", "from": "x_en", "prediction": "a house"},
+    ]
+    for task, metric in (("qa", "exact_match"), ("simplification", "SARI")):
+        save(folder, "x_en", rows, ("x_en", task, "en"))
+        assert cli("evaluate", folder, "x_en", "--metrics", metric).code == 0
+        [score] = report(folder, "x_en")["scored"][0]["scores"]
+        assert score["value"] <= 50 if failed else score["value"] > 60
+
+
+def test_a_copy_is_told_by_what_was_asked_also_where_the_model_had_it_in_english(cli, model):
+    folder = model("m", CLOSE, ["", ""])
+    row = {"id": "0", "input": "The house.", "original_input": "那所房子。", "output": "x", "from": "xquad_zh"}
+    save(folder, "xquad_zh", [{**row, "prediction": "那所房子。"}], ("xquad_zh", "qa", "zh"))
+    assert cli("evaluate", folder, "xquad_zh").code == 0
+    assert shares(folder, "xquad_zh")["copy"] == (100, 1)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "wrong"),
+    [
+        ("ha", "Ina kwana, yaya aiki da iyali a yau a garin Kano", None),  # which the identifier doesn't know
+        ("ja", "今日本政府発表経済成長率予測", 0),  # no kana, which tells Japanese from Chinese
+        ("zh", "今日本政府発表経済成長率予測", 0),
+        ("nb", "Jeg skal ikke gjøre noe galt i morgen, sa hun og lo.", 0),
+        ("yue", "今天天气很好，我们一起去公园散步吧。", 0),
+        ("en", "Jeg skal ikke gjøre noe galt i morgen, sa hun og lo.", 100),
+    ],
+)
+def test_languages_that_the_identifier_cannot_tell_are_not_called_wrong(cli, tmp_path, language, text, wrong):
+    file = tmp_path / "theirs.jsonl"
+    write_jsonl(file, [{"output": text, "prediction": text}])
+    assert cli("evaluate", file, "--task", "qa", "--lang", language).code == 0
+    [own] = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"]
+    assert {s["metric"]: s["value"] for s in own["shares"]}.get("wrong_language") == wrong
+
+
+def test_another_file_than_the_one_named_is_never_scored(cli, model):
+    folder = model("m", CLOSE, ["1864", "Bell House"])
+    file = folder / "test" / "xquad_en.jsonl"
+    write_jsonl(file, [{"output": "x", "prediction": "y"}])
+    assert "has no run.json beside it" in cli("evaluate", file).err
+    assert cli("evaluate", file, "--task", "qa", "--lang", "en").code == 0
+    assert scores(folder, "xquad_en")[0] == ("exact_match", 0, 1)
 
 
 def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
@@ -312,6 +363,14 @@ def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
         ),
         (["evaluate", "twice.jsonl", "--task", "qa", "--lang", "zh"], "row 2: the id '1' was there before"),
         (["evaluate", "empty.jsonl", "--task", "qa", "--lang", "zh"], "empty.jsonl has no rows"),
+        (["evaluate", "odd.jsonl", "--task", "qa", "--lang", "zh"], "odd.jsonl, row 1: its 'answers' must be a list"),
+        (["evaluate", "number.jsonl", "--task", "qa", "--lang", "zh"], "number.jsonl, row 1: its 'id' must be text"),
+        (
+            ["evaluate", "label.jsonl", "--task", "label", "--lang", "zh"],
+            "the output of a row (id 1) is none of its la",
+        ),
+        (["evaluate", "list.jsonl", "--task", "qa", "--lang", "zh"], "list.jsonl, row 1 is [], not an object"),
+        (["evaluate", "broken.inference.jsonl"], "broken.run.json doesn't say which datasets were answered"),
         (["evaluate", "--hypotheses", "x.jsonl"], "--references is missing; as: --hypotheses FILE --references FILE"),
         (["evaluate", "--hypotheses", "x.jsonl", "--references", "x.jsonl"], "--lang is missing"),
         (
@@ -332,6 +391,12 @@ def test_mistakes_are_one_line(cli, model, tmp_path, monkeypatch, words, message
     write_jsonl(tmp_path / "mixed.jsonl", [{**row, "output": "a", "from": name} for name in "ab"])
     write_jsonl(tmp_path / "twice.jsonl", [row, row])
     write_jsonl(tmp_path / "bare.jsonl", [{"id": "1", "output": "a"}])
+    write_jsonl(tmp_path / "odd.jsonl", [{**row, "output": "abc", "answers": "abc"}])
+    write_jsonl(tmp_path / "number.jsonl", [{**row, "output": "a", "id": 1}])
+    write_jsonl(tmp_path / "label.jsonl", [{**row, "output": "Perhaps", "labels": ["Yes", "No"]}])
+    write_jsonl(tmp_path / "list.jsonl", [[]])
+    write_jsonl(tmp_path / "broken.inference.jsonl", [{**row, "from": "a"}])
+    write_json(tmp_path / "broken.run.json", {"mixture": {}})
     (tmp_path / "torn.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row)[:9])
     (tmp_path / "empty.jsonl").write_text("\n")
     outcome = cli(*words)
@@ -347,7 +412,7 @@ def test_answers_that_aren_t_those_that_were_asked_are_refused(cli, llama, sampl
     assert cli("evaluate", path).code == 0 and cli("evaluate", folder).code == 0
     rows = read_jsonl(path)
     write_jsonl(path, rows[:2])
-    assert "has other rows (2) than were asked (3)" in cli("evaluate", folder).err
+    assert "has other rows than were asked; answer anew: infer --overwrite" in cli("evaluate", folder).err
     write_jsonl(path, [*rows[:2], {**rows[2], "from": "xquad_en"}])
     assert "unknown dataset of a row" in cli("evaluate", folder).err
 
@@ -360,7 +425,8 @@ def test_scores_of_an_older_version_stay_out_of_the_card(cli, llama, sample, tmp
     write_json(tmp_path / "tuned" / "test" / "old.metrics.json", {"scores": []})
     outcome = cli("evaluate", tmp_path / "tuned", "xquad_zh[:2]")
     assert outcome.code == 0 and "old.metrics.json was written by another version of xllm; score anew" in outcome.err
-    assert "| exact_match" in (tmp_path / "tuned" / "README.md").read_text()
+    [line] = [line for line in (tmp_path / "tuned" / "README.md").read_text().splitlines() if "exact_match" in line]
+    assert len(re.split(r"(?<!\\)\|", line)) == 8  # six cells: the signature's own bars are escaped
 
 
 def test_a_model_that_was_fetched_and_not_tuned_has_no_card(cli, model):

@@ -9,6 +9,7 @@ from xllm import models, records
 from xllm.errors import XllmError, unknown
 
 ENDING = ".inference.jsonl"
+TEXTS = ("id", "from", "instruction", "input", "output", "original_input")
 ANSWERED = ("prediction", "cut", "failed", "label_scores", "original_input")  # what inference adds to a record
 
 
@@ -32,17 +33,18 @@ def answered(folder: Path) -> list[str]:
     return [path.name.removesuffix(ENDING) for path in sorted(folder.glob(f"*{ENDING}"))]
 
 
-def facts_of(path: Path) -> Path:
-    """The run.json of a file of answers; only one that `infer` wrote has it."""
-    return path.with_name(path.name.removesuffix(ENDING).removesuffix(".jsonl") + ".run.json")
+def facts_of(path: Path) -> Path | None:
+    """The run.json of a file of answers that `infer` wrote; None for any other file."""
+    facts = path.with_name(path.name.removesuffix(ENDING) + ".run.json")
+    return facts if path.name.endswith(ENDING) and facts.is_file() else None
 
 
 def of_file(path: Path, task: str | None = None, language: str | None = None) -> list[Answers]:
     """The answers in a file, by the dataset that they answer. What kind they are is in the file's run.json, and has to
     be told where there is none. Raises XllmError where the rows aren't those that were asked."""
     rows, facts = read(path), facts_of(path)
-    if facts.is_file():
-        return _as_asked(path, rows, records.read_json(facts))
+    if facts is not None:
+        return _as_asked(path, rows, facts)
     if language is None or task is None:
         raise XllmError(
             f"{path} has no run.json beside it, which says what it holds; tell: --task TASK --lang LANGUAGE"
@@ -50,32 +52,39 @@ def of_file(path: Path, task: str | None = None, language: str | None = None) ->
     names = sorted({row.get("from", path.stem) for row in rows})
     if len(names) > 1:
         raise XllmError(f"{path} mixes datasets ({', '.join(names[:3])}), which one --task and --lang can't tell apart")
-    lacking = next((row for row in rows if not isinstance(row.get("output"), str)), None)
-    if lacking:
-        raise XllmError(f"{path}: a row (id {lacking.get('id')}) has no 'output' to score against; or name a --dataset")
+    for row in rows:
+        if "output" not in row and row.get("answers"):
+            row["output"] = row["answers"][0]
+        _check_label(path, row)
+        if "output" not in row:
+            raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output' to score against; or name a --dataset")
     return [Answers(names[0], task, language, rows)]
 
 
 def of_dataset_elsewhere(path: Path, dataset: str) -> list[Answers]:
-    """The predictions of a file, by id, for a dataset of the data root, which says what is right.
+    """The predictions of a file, by id, for a dataset of the data root (its split "test"), which says what is right.
 
-    Raises XllmError where the ids are others than the dataset's.
+    Raises XllmError where the ids are others than the dataset's, or rows say that they come from another one.
     """
     from xllm.mixture import load_mixture
 
     mixture, rows = load_mixture(dataset, "test"), read(path)
     if len(mixture.terms) > 1:
         raise XllmError(f"--dataset {dataset}: it must be one dataset, or ids don't tell rows apart")
-    [term], predictions = mixture.terms, {row.get("id"): row for row in rows}
+    [term], answered = mixture.terms, {row.get("id"): row for row in rows}
+    for row in rows:
+        if row.get("from", term["from"]) != term["from"]:
+            raise XllmError(f"{path}: a row (id {row.get('id')}) comes from {row['from']}, not from {dataset}")
     asked = {record["id"] for record in mixture}
-    wrong = {
-        f"has other ids than {dataset}": set(predictions) - asked,
-        f"lacks ids that {dataset} has": asked - set(predictions),
-    }
+    wrong = {f"has ids that {dataset} lacks": set(answered) - asked, f"lacks ids of {dataset}": asked - set(answered)}
     for what, ids in wrong.items():
         if ids:
-            raise XllmError(f"{path} {what} ({len(ids)} of {len(asked)}, {min(map(str, ids))!r} for one)")
-    found = [{**record, "prediction": predictions[record["id"]]["prediction"]} for record in mixture]
+            raise XllmError(f"{path} {what}: {len(ids)}, {min(map(str, ids))!r} for one")
+    found = [
+        {**record, **{column: row[column] for column in ANSWERED if column in row}}
+        for record in mixture
+        for row in [answered[record["id"]]]
+    ]
     return [Answers(term["from"], term["task"], term["language"], found)]
 
 
@@ -97,44 +106,63 @@ def of_texts(hypotheses: Path, references: Path, sources: Path | None, language:
 
 
 def read(path: Path) -> list[dict]:
-    """The rows of a file of answers. Raises XllmError where one has no prediction, or an id comes twice."""
+    """The rows of a file of answers, with the input as it was asked where the model had it in other words.
+
+    Raises XllmError where a row isn't one, has no prediction, or an id comes twice.
+    """
     if not path.is_file():
         raise XllmError(f"there is no file {path}")
     rows, known = records.read_jsonl(path), set()
     if not rows:
         raise XllmError(f"{path} has no rows")
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict) or not isinstance(row.get("prediction"), str):
-            found = json.dumps(row.get("prediction") if isinstance(row, dict) else row, ensure_ascii=False)[:40]
-            raise XllmError(f"{path}, row {number}: its 'prediction' must be text, and is {found}")
+        _check(row, f"{path}, row {number}")
         key = (row.get("from"), row.get("id"))
         if key in known and row.get("id") is not None:
             raise XllmError(f"{path}, row {number}: the id {row['id']!r} was there before; each row is scored once")
         known.add(key)
-    return rows
+    return [row | {"input": row.get("original_input", row["input"])} if "input" in row else row for row in rows]
 
 
-def _as_asked(path: Path, rows: list[dict], facts: dict) -> list[Answers]:
+def _check(row: object, where: str) -> None:
+    """Raise XllmError where a row has a column of another kind than it should."""
+    if not isinstance(row, dict):
+        raise XllmError(f"{where} is {json.dumps(row, ensure_ascii=False)[:40]}, not an object")
+    for column in ("prediction", *TEXTS):
+        if not isinstance(row.get(column, None if column == "prediction" else ""), str):
+            found = json.dumps(row.get(column), ensure_ascii=False)[:40]
+            raise XllmError(f"{where}: its {column!r} must be text, and is {found}")
+    for column in ("answers", "labels"):
+        texts = row.get(column, [])
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise XllmError(f"{where}: its {column!r} must be a list of texts, not {json.dumps(texts)[:40]}")
+
+
+def _check_label(where: Path, row: dict) -> None:
+    labels = [label.strip() for label in row.get("labels", [])]
+    if row.get("output") and "labels" in row and row["output"].strip() not in labels:
+        raise XllmError(f"{where}: the output of a row (id {row.get('id')}) is none of its labels: {labels[:5]}")
+
+
+def _as_asked(path: Path, rows: list[dict], file: Path) -> list[Answers]:
     """The rows by the dataset that they come `from`, once it is known that these are what was asked."""
-    terms = {term["from"]: term for term in facts["mixture"]["terms"]}
+    facts = records.read_json(file)
+    try:
+        terms = {term["from"]: (term["task"], term["language"]) for term in facts["mixture"]["terms"]}
+    except (KeyError, TypeError):
+        raise XllmError(f"{file} doesn't say which datasets were answered; answer anew: infer --overwrite") from None
     for row in rows:
         if row.get("from") not in terms:
             raise unknown(f"dataset of a row in {path}", str(row.get("from")), terms, "its run.json names these")
+        if "output" not in row:
+            raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output'; answer anew: infer --overwrite")
+        _check_label(path, row)
     if "ids_sha256" in facts and facts["ids_sha256"] != records.ids_sha256(rows):
-        asked = sum(term["rows"] for term in terms.values())
-        raise XllmError(
-            f"{path} has other rows ({len(rows)}) than were asked ({asked}); answer anew: infer --overwrite"
-        )
-    return [
-        Answers(name, term["task"], term["language"], [row for row in rows if row["from"] == name])
-        for name, term in terms.items()
-    ]
+        raise XllmError(f"{path} has other rows than were asked; answer anew: infer --overwrite")
+    found = [Answers(name, *kind, [row for row in rows if row["from"] == name]) for name, kind in terms.items()]
+    return [own for own in found if own.rows]
 
 
 def asked(rows: Iterable[dict]) -> list[dict]:
-    """What rows asked, without what was answered or how their input was put."""
-    return [
-        {column: value for column, value in row.items() if column not in ANSWERED}
-        | {"input": row.get("original_input", row.get("input"))}
-        for row in rows
-    ]
+    """What rows asked, without what was answered."""
+    return [{column: value for column, value in row.items() if column not in ANSWERED} for row in rows]

@@ -46,7 +46,7 @@ class Line:
     intervals: list[tuple[float, float]]
     differences: list[Difference]  # of every model but the baseline
     best: float
-    corrected: list[float] = field(default_factory=list)  # the differences' bootstrap p-values by Holm
+    corrected: list[float] = field(default_factory=list)  # the differences' p-values of randomisation by Holm
 
 
 def compare(*models_, dataset=None, metrics=None, tokenize=None, by="from", examples="0", html=None):
@@ -54,8 +54,8 @@ def compare(*models_, dataset=None, metrics=None, tokenize=None, by="from", exam
 
     DATASET names one, or several separated by commas; all that every model has answered, if not given. Each difference
     to the baseline comes with its 95 % interval and with p-values, two-sided: by paired bootstrap (1,000 draws), by
-    Holm's correction of that for all lines with the same metric, and by approximate randomisation (10,000 trials); for
-    sacrebleu's metrics also as `sacrebleu --paired-bs` prints it, which counts one side alone.
+    approximate randomisation (10,000 trials), and by Holm's correction of the latter for all lines with the same
+    metric (and model); for sacrebleu's metrics also as `sacrebleu --paired-bs` prints it, which counts one side alone.
 
     BY from gives a line to each dataset, length to each quarter of a dataset's inputs by their length, language to each
     language over all datasets. EXAMPLES shows so many rows of each dataset where the baseline loses most, and wins
@@ -66,6 +66,8 @@ def compare(*models_, dataset=None, metrics=None, tokenize=None, by="from", exam
         raise unknown("grouping", by, BY)
     names = _names(models_)
     sheets = [own for name in _datasets(models_, dataset) for own in _answers(models_, name)]
+    if by == "language":
+        _check_once(sheets)
     scores.check([own[0] for own in sheets], wanted)
     lines = compared([cut for own in sheets for cut in _cuts(own, wanted, by)])
     if not lines:
@@ -85,13 +87,19 @@ def _names(models_: tuple[str, ...]) -> list[str]:
         raise XllmError("compare needs two models or more, the first being the baseline")
     if len(models_) > len(LETTERS):
         raise XllmError(f"compare takes {len(LETTERS)} models at most, not {len(models_)}")
-    return [models.short_name(model) for model in models_]
+    folders = [answers.folder_of(model).resolve() for model in models_]
+    for model, folder in zip(models_, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise XllmError(f"{model} is there twice; compare needs different models")
+    names = [models.short_name(model) for model in models_]
+    return [name if names.count(name) == 1 else model for name, model in zip(names, models_, strict=True)]
 
 
 def _datasets(models_: tuple[str, ...], dataset: str | None) -> list[str]:
     """The datasets to compare, once it is known that each model has answered them."""
     there = [answers.answered(answers.folder_of(model)) for model in models_]
-    wanted = dataset.split(",") if dataset else [name for name in there[0] if all(name in own for own in there)]
+    shared = [name for name in there[0] if all(name in own for own in there)]
+    wanted = list(dict.fromkeys(dataset.split(","))) if dataset else shared
     for model, own in zip(models_, there, strict=True):
         if lacking := [name for name in wanted if name not in own]:
             raise XllmError(f"{model} has no answers to {lacking[0]}; first: python -m xllm infer {model} {lacking[0]}")
@@ -104,11 +112,23 @@ def _answers(models_: tuple[str, ...], dataset: str) -> list[list[Answers]]:
     """The models' answers to each dataset in a file. Raises XllmError where they have answered other rows than the
     baseline, under the same dataset's name."""
     files = [answers.folder_of(model) / f"{dataset}{answers.ENDING}" for model in models_]
-    found = [list(map(scores.scorable, answers.of_file(file))) for file in files]
+    found = [[scores.scorable(own) for own in answers.of_file(file)] for file in files]
+    if len(found[0]) == 1:  # under its name with the slice that was answered
+        found = [[replace(own, name=dataset) for own in parts] for parts in found]
     for model, own in zip(models_, found, strict=True):
         if [answers.asked(part.rows) for part in own] != [answers.asked(part.rows) for part in found[0]]:
             raise XllmError(f"{model} and {models_[0]} have answered different rows of {dataset}; answer them anew")
-    return list(map(list, zip(*found, strict=True)))
+    return [list(parts) for parts in zip(*found, strict=True) if parts[0].rows]
+
+
+def _check_once(sheets: list[list[Answers]]) -> None:
+    """Raise XllmError where a row would count twice when datasets are put together."""
+    known: dict[tuple, str] = {}
+    for baseline, *_ in sheets:
+        for row in baseline.rows:
+            other = known.setdefault((row["from"], row.get("id")), baseline.name)
+            if other != baseline.name:
+                raise XllmError(f"{other} and {baseline.name} share rows; name one of them: --dataset")
 
 
 def _cuts(own: list[Answers], wanted: scores.Wanted, by: str) -> Iterator[Cut]:
@@ -171,16 +191,16 @@ def _line(cut: Cut) -> Line:
 
 
 def _corrected(line: Line, lines: list[Line]) -> list[float]:
-    """A line's bootstrap p-values by Holm, over all lines with its metric."""
+    """A line's p-values of randomisation by Holm, over all lines with its metric; a model's apart from another's."""
     family = [other for other in lines if other.metric == line.metric]
     return [
-        holm([other.differences[number].p_bootstrap for other in family])[family.index(line)]
+        holm([other.differences[number].p_randomised for other in family])[family.index(line)]
         for number in range(len(line.differences))
     ]
 
 
 HEADER = ["dataset", "metric", "rows", "model", "score", "95 %", "Δ to A", "95 % of Δ"]
-HEADER += ["p bootstrap", "p Holm", "p randomised", "p sacrebleu"]
+HEADER += ["p bootstrap", "p randomised", "p Holm", "p sacrebleu"]
 
 
 def cells(line: Line, mark: str) -> Iterator[list[str]]:
@@ -191,7 +211,7 @@ def cells(line: Line, mark: str) -> Iterator[list[str]]:
         found = [*first, LETTERS[number], score, "{:.2f} to {:.2f}".format(*ends)]
         if number:
             own = line.differences[number - 1]
-            p_values = (own.p_bootstrap, line.corrected[number - 1], own.p_randomised, own.p_sacrebleu)
+            p_values = (own.p_bootstrap, own.p_randomised, line.corrected[number - 1], own.p_sacrebleu)
             found += [f"{own.delta:+.2f}", f"{own.low:+.2f} to {own.high:+.2f}"]
             found += [f"{p:.4f}" if p is not None else "" for p in p_values]
         yield found + [""] * (len(HEADER) - len(found))
@@ -214,7 +234,7 @@ def signatures(lines: list[Line]) -> list[tuple[str, str]]:
 
 
 def table(lines: list[Line]) -> str:
-    """The lines as text, the best score of each in bold: a terminal's, or Markdown's where it goes elsewhere."""
+    """The lines as text, the best score of each in bold: a terminal's, or between ** where it goes elsewhere."""
     mark = "\033[1m{}\033[0m" if sys.stdout.isatty() else "**{}**"
     return tabulate([row for line in lines for row in cells(line, mark)], HEADER, disable_numparse=True)
 
@@ -227,8 +247,9 @@ PAGE = """
 <tr>{% for cell in row %}<td{% if loop.index0 > 1 %} class="number"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
 </table>
-<p>Intervals and p-values by paired bootstrap (1,000 draws), corrected by Holm over all lines with the same metric,
-and by approximate randomisation (10,000 trials), two-sided; sacrebleu's own counts one side alone.</p>
+<p>Intervals and p-values, two-sided, by paired bootstrap (1,000 draws) and by approximate randomisation
+(10,000 trials), the latter corrected by Holm over all lines with the same metric; sacrebleu's own counts one
+side alone.</p>
 <ul>{% for metric, signature in signatures %}<li>{{ metric }} <code>{{ signature }}</code></li>{% endfor %}</ul>
 {% for example in examples %}
 <h3>{{ example.title }}</h3>

@@ -1,18 +1,17 @@
 """`python -m xllm evaluate`: score answers."""
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
-from xllm import card, languages, models, records, scorefile
+from xllm import card, languages, records, scorefile
 from xllm.errors import XllmError, unknown
 from xllm.evaluation import answers, labels, scores
 from xllm.evaluation.answers import Answers
 from xllm.evaluation.scores import TASKS, Wanted
-from xllm.evaluation.shares import shares
+from xllm.evaluation.shares import KINDS, shares
 from xllm.scorefile import Scored
 
 MOST_LABELS = 10  # of a confusion matrix that is shown
@@ -72,12 +71,18 @@ def evaluate(
     for sheet, scored in zip(sheets, found, strict=True):
         if sheet.output is not None:
             words = [sheet.model, sheet.name] if sheet.model else [str(sheet.file)]
-            _write(
-                sheet, scored, [*words, *(f"--{flag}={value}" for flag, value in flags.items() if value is not None)]
-            )
-    if sheets[0].model and "encoding" in models.run_facts(sheets[0].model):  # it was tuned here, not just fetched
-        card.write(sheets[0].file.parent.parent)
-    print(table([own for scored in found for own in scored]))
+            words += [f"--{flag}={value}" for flag, value in flags.items() if value is not None]
+            _write(sheet, scored, words)
+    for folder in {sheet.file.parent.parent: None for sheet in sheets if sheet.model}:
+        facts = folder / "run.json"
+        if facts.is_file() and "encoding" in records.read_json(facts):  # it was tuned here, not just fetched
+            card.write(folder)
+    print(table([(_title(sheet, own), own) for sheet, scored in zip(sheets, found, strict=True) for own in scored]))
+
+
+def _title(sheet: Sheet, own: Scored) -> str:
+    """What a dataset is called in the table: with its slice, if it was answered alone."""
+    return sheet.name if len(sheet.answers) == 1 else own.name
 
 
 def _model(model: str, *datasets: str) -> list[Sheet]:
@@ -89,7 +94,7 @@ def _model(model: str, *datasets: str) -> list[Sheet]:
         if dataset not in there:
             hint = f"first: python -m xllm infer {model} {dataset}"
             raise unknown(f"answered dataset of {model}", dataset, there, hint)
-    return [_answered(folder, dataset, model) for dataset in datasets or there]
+    return [_answered(folder, dataset, model) for dataset in dict.fromkeys(datasets or there)]
 
 
 def _answered(folder: Path, dataset: str, model: str) -> Sheet:
@@ -99,7 +104,7 @@ def _answered(folder: Path, dataset: str, model: str) -> Sheet:
 
 def _file(path: Path, task: str | None, language: str | None, dataset: str | None) -> Sheet:
     name = path.name.removesuffix(".jsonl").removesuffix(".inference")
-    if answers.facts_of(path).is_file():
+    if answers.facts_of(path):
         if useless := [flag for flag, value in (("task", task), ("lang", language), ("dataset", dataset)) if value]:
             raise XllmError(f"--{useless[0]} has no effect on {path}, whose run.json says what it holds")
         return _answered(path.parent, name, str(path.parent.parent))
@@ -142,32 +147,30 @@ def _score(sheet: Sheet, wanted: Wanted) -> list[Scored]:
 
 
 def _write(sheet: Sheet, scored: list[Scored], words: list[str]) -> None:
-    command = shlex.split(shlex.join(["python", "-m", "xllm", "evaluate", *words]))
+    command = ["python", "-m", "xllm", "evaluate", *words]
     scorefile.write(sheet.output, sheet.model, sheet.name, command, records.sha256(sheet.file), scored)
 
 
-def table(found: list[Scored]) -> str:
-    """The scores, what is wrong with the answers, and small confusion matrices, as text."""
+def table(found: list[tuple[str, Scored]]) -> str:
+    """The scores of datasets, what is wrong with the answers, and small confusion matrices, as text."""
     lines = [
-        [own.name, score.metric, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}", score.count]
-        + [score.signature]
-        for own in found
+        [name, score.metric, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}", score.count, score.signature]
+        for name, own in found
         for score in own.scores
     ]
     parts = [_table(lines, ["dataset", "metric", "score", "95 %", "rows", "signature"])] if lines else []
-    kinds = ["wrong_language", "empty", "cut", "copy", "failed"]
     flaws = []
-    for own in found:
+    for name, own in found:
         told = {share.metric: share for share in own.shares}
-        cells = [f"{told[kind].value:.1f}" if kind in told and told[kind].count else "" for kind in kinds]
-        flaws.append([own.name, own.language or "", *cells, own.shares[-1].count, own.shares[0].signature])
-    header = ["dataset", "language", *(f"{kind.replace('_', ' ')} %" for kind in kinds), "rows", "signature"]
+        cells = [f"{told[kind].value:.1f}" if kind in told and told[kind].count else "" for kind in KINDS]
+        flaws.append([name, own.language or "", *cells, own.shares[-1].count, own.shares[0].signature])
+    header = ["dataset", "language", *(f"{kind.replace('_', ' ')} %" for kind in KINDS), "rows", "signature"]
     parts.append(_table(flaws, header))
-    for own in found:
+    for name, own in found:
         if own.confusion and len(own.confusion["labels"]) <= MOST_LABELS:
             names, counts = own.confusion["labels"], own.confusion["counts"]
-            rows = [[name, *map(str, row)] for name, row in zip(names, counts, strict=True)]
-            parts.append(_table(rows, [f"{own.name}: right, answered", *names, labels.NONE]))
+            rows = [[right, *map(str, row)] for right, row in zip(names, counts, strict=True)]
+            parts.append(_table(rows, [f"{name}: right, answered", *names, labels.NONE]))
     return "\n\n".join(parts)
 
 

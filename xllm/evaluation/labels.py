@@ -58,7 +58,7 @@ def confusion(rows: list[dict]) -> dict | None:
 
 
 def _accuracy(rows: list[dict], choice: Choice) -> Measured:
-    return mean([100.0 * (choice(row) == row["output"]) for row in rows], SIGNATURE)
+    return mean([100.0 * (choice(row).strip() == row["output"].strip()) for row in rows], SIGNATURE)
 
 
 def _scored(rows: list[dict]) -> bool:
@@ -79,16 +79,20 @@ def _likeliest(measure: str) -> Choice:
 
 def _names(rows: list[dict]) -> list[str]:
     """The classes: the labels, where all rows have the same ones, else the places of labels."""
-    if all(set(row["labels"]) == set(rows[0]["labels"]) for row in rows):
-        return list(rows[0]["labels"])
+    if _alike(rows):
+        return [label.strip() for label in rows[0]["labels"]]
     return [str(place) for place in range(1, 1 + max(len(row["labels"]) for row in rows))]
+
+
+def _alike(rows: list[dict]) -> bool:
+    return all(set(row["labels"]) == set(rows[0]["labels"]) for row in rows)
 
 
 def _classes(rows: list[dict]) -> list[tuple[str, str]]:
     """The class that is right and the one that was answered, for each row."""
-    names, found = _names(rows), []
+    places, found = None if _alike(rows) else _names(rows), []
     for row in rows:
-        by_place = row["labels"][0] not in names
-        own = dict(zip(row["labels"], names if by_place else row["labels"], strict=not by_place))
-        found.append((own[row["output"]], own.get(_written(row), NONE)))
+        labels = [label.strip() for label in row["labels"]]
+        own = dict(zip(labels, places or labels, strict=False))
+        found.append((own[row["output"].strip()], own.get(_written(row), NONE)))
     return found

@@ -2,8 +2,10 @@
 (https://github.com/facebookresearch/MLQA, mlqa_evaluation_v1.py), and that of SQuAD v1.1, which is the same rule for
 English but takes only the punctuation of ASCII away.
 
-MLQA's scorer knows ar, de, en, es, hi, vi and zh; other languages get the same rule, with the articles below. A word is
-what stands between spaces, so that ko, whose particles are written to the noun, needs no entry.
+MLQA's scorer knows ar, de, en, es, hi, vi and zh; other languages get the same rule, with the articles and the single
+characters below: el, ro and tr have articles; ru, ko, ja and th have none. A word is what stands between spaces, or a
+single character of those that ja, th and zh write without any; ko, whose particles are written to the noun, needs no
+entry.
 """
 
 import re
@@ -55,7 +57,7 @@ def f1(prediction: str, golds: list[str], language: str, scorer: str = MLQA) -> 
 def contains(prediction: str, golds: list[str]) -> float:
     """100 if the prediction has one of the gold answers in it, letter by letter but for their case, else 0: the
     reference's way, which rewards long answers."""
-    return 100.0 * any(gold.lower() in prediction.lower() for gold in golds)
+    return 100.0 * any(gold and gold.lower() in prediction.lower() for gold in golds)
 
 
 def measure_exact_match(scorer: str, rows: list[dict], language: str, _: str | None) -> Measured:

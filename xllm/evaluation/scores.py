@@ -159,7 +159,8 @@ def measure(answers: Answers, wanted: Wanted = USUAL) -> dict[str, Measured]:
         name: metric(rows, answers.language, wanted.settings.get(name))
         for name, metric in wanted.of(answers.task).items()
     }
-    return {name: measured for name, measured in found.items() if measured is not None}
+    failed = [number for number, row in enumerate(rows) if "failed" in row]
+    return {name: measured.without(failed) for name, measured in found.items() if measured is not None}
 
 
 def score(answers: Answers, wanted: Wanted = USUAL) -> list[Score]:

@@ -6,13 +6,14 @@ from xllm import __version__, languages
 from xllm.evaluation.answers import Answers
 from xllm.scorefile import Score
 
+KINDS = ("wrong_language", "empty", "cut", "copy", "failed")
 LONG_ENOUGH = 20  # letters' bytes in UTF-8, below which a language can't be told
 SURE = 0.5  # the probability from which an identified language counts
 
 
 def shares(answers: Answers) -> list[Score]:
-    """How many in a hundred answers are in another language than they should be (of those whose language can be told),
-    empty, cut at the length limit, a copy of what was asked, and failed."""
+    """How many in a hundred answers have each of KINDS of flaws: in another language than they should be (of those
+    whose language can be told), empty, cut at the length limit, a copy of what was asked, and failed."""
     kinds: dict[str, Callable[[dict], bool]] = {
         "empty": lambda row: not row["prediction"].strip() and "failed" not in row,
         "cut": lambda row: bool(row.get("cut")),
@@ -21,25 +22,30 @@ def shares(answers: Answers) -> list[Score]:
     }
     signature = f"xllm:{__version__}"
     found = [_share(name, [kind(row) for row in answers.rows], signature) for name, kind in kinds.items()]
-    if answers.language is None or answers.task == "label":  # the language of the inputs, then
+    expected = language_asked(answers)
+    if expected is None:
         return found
-    told = [language for row in answers.rows if (language := told_language(row["prediction"]))]
-    signature = f"lid.176.ftz|sure:{SURE}|bytes:{LONG_ENOUGH}|{signature}"
-    return [
-        _share("wrong_language", [own != languages.as_identified(answers.language) for own in told], signature),
-        *found,
-    ]
+    told = [told_language(row["prediction"], expected) for row in answers.rows]
+    wrong = [language != expected for language in told if language]
+    return [_share("wrong_language", wrong, f"lid.176.ftz|sure:{SURE}|bytes:{LONG_ENOUGH}|{signature}"), *found]
+
+
+def language_asked(answers: Answers) -> str | None:
+    """The language that answers must be in, where there is one (labels may be in any) that can be identified."""
+    if answers.task == "label" or not answers.language or not languages.identifiable(answers.language):
+        return None
+    return languages.base(answers.language)
 
 
 def _share(name: str, flags: list[bool], signature: str) -> Score:
     return Score(name, 100 * sum(flags) / len(flags) if flags else 0.0, len(flags), signature)
 
 
-def told_language(text: str) -> str | None:
+def told_language(text: str, expected: str | None = None) -> str | None:
     """The language of a text, or None where it is too short or too mixed to tell."""
     if len("".join(filter(str.isalpha, text)).encode()) < LONG_ENOUGH:
         return None
-    found, probability = languages.identify(text)
+    found, probability = languages.identify(text, expected)
     return found if probability >= SURE else None
 
 

@@ -24,6 +24,7 @@ class Measured:
     score_of: Callable[[np.ndarray], np.ndarray]  # sums of statistics, [n, k] → scores, [n]
     signature: str
     by_sacrebleu: bool = False
+    of_rows: bool = False  # the score is the mean of values of single rows, of which 0 is the worst
 
     @property
     def value(self) -> float:
@@ -38,6 +39,15 @@ class Measured:
         """The score that each row would have alone."""
         return self.score_of(self.statistics)
 
+    def without(self, failed: Sequence[int]) -> "Measured":
+        """The same where some rows have failed, and so are as wrong as can be: an empty answer may be right, or score
+        with some metrics."""
+        if not failed or not self.of_rows:
+            return self
+        statistics = self.statistics.copy()
+        statistics[list(failed), 0] = np.minimum(statistics[list(failed), 0], 0)
+        return replace(self, statistics=statistics)
+
     def part(self, rows: Sequence[int]) -> "Measured":
         """The same of some rows alone."""
         return replace(self, statistics=self.statistics[list(rows)])
@@ -46,7 +56,7 @@ class Measured:
 def mean(values: Sequence[float], signature: str) -> Measured:
     """The metric whose score is the mean of its rows' values."""
     statistics = np.stack([np.asarray(values, float), np.ones(len(values))], axis=1)
-    return Measured(statistics, lambda sums: sums[:, 0] / sums[:, 1], signature)
+    return Measured(statistics, lambda sums: sums[:, 0] / sums[:, 1], signature, of_rows=True)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _long(text: str) -> bool:
 
 
 def _other(text: str, language: str | None) -> bool:
-    if language is None or not _long(text):
+    if language is None or not _long(text) or not languages.identifiable(language):
         return False
-    found, probability = languages.identify(text)
-    return probability >= SURE and found != languages.as_identified(language)
+    found, probability = languages.identify(text, language)
+    return probability >= SURE and found != languages.base(language)

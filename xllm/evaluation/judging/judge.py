@@ -42,7 +42,7 @@ def judge(
     PRICE_IN and PRICE_OUT, of a million tokens, the table tells the cost. The API's key is read from OPENAI_API_KEY.
 
     Each reply is in a journal at once: the same command goes on after a kill, and makes the calls again that failed.
-    OVERWRITE judges anew.
+    OVERWRITE judges anew, but goes on with what the same settings have begun.
     """
     flags = {name: value for name, value in locals().items() if name != "models_" and value not in (None, False)}
     request, prices = _request(models_, flags), tally.prices(price_in, price_out)

@@ -17,7 +17,7 @@ from typing import Any
 
 from xllm import languages, prompts
 from xllm.evaluation.answers import Answers
-from xllm.evaluation.shares import LONG_ENOUGH, SURE, told_language
+from xllm.evaluation.shares import LONG_ENOUGH, SURE, language_asked, told_language
 
 ORDERS = ("AB", "BA")
 SCORE = re.compile(  # with what judges put around it: **Score of answer 1:** 8/10
@@ -101,16 +101,12 @@ def _input(row: dict) -> str:
     return row.get("original_input", row.get("input", ""))
 
 
-def language_asked(answers: Answers) -> str | None:
-    """The language that answers must be in, where there is one: labels may be in any."""
-    return None if answers.task == "label" or not answers.language else languages.as_identified(answers.language)
-
-
 def _fault(answer: str, answers: Answers) -> str | None:
     """Why an answer loses without being judged."""
     if not answer:
         return "empty"
-    asked, told = language_asked(answers), told_language(answer)
+    asked = language_asked(answers)
+    told = told_language(answer, asked)
     return f"language: {told}" if asked and told and told != asked else None
 
 

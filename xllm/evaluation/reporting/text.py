@@ -11,10 +11,10 @@ from tabulate import tabulate
 from xllm.evaluation.reporting import settings, votes
 from xllm.evaluation.reporting.table import Average, Line, Table, best, number
 from xllm.evaluation.reporting.votes import Pair
+from xllm.evaluation.shares import KINDS
 from xllm.scorefile import LOWER_IS_BETTER
 
 MISSING = "—"
-SHARES = ("wrong_language", "empty", "cut", "copy", "failed")  # in this order, before others such as a judge's
 FIELDS = ["model", "dataset", "language", "task", "metric", "value", "low", "high", "rows", "signature", "command"]
 FIELDS += ["status"]  # score, missing, share, average, missing average
 
@@ -78,7 +78,7 @@ def numbers(own: Line | Average, bold: Callable[[str], str], missing: str) -> li
 
 def flaws(table: Table) -> tuple[list[str], list[list[str]]]:
     """The shares of flawed answers: names of columns, and a line for each model and dataset."""
-    kinds = list(dict.fromkeys([*SHARES, *(share.metric for share in table.shares)]))
+    kinds = list(dict.fromkeys([*KINDS, *(share.metric for share in table.shares)]))
     header = ["model", "dataset", "language", *(f"{kind.replace('_', ' ')} %" for kind in kinds), "rows", "signature"]
     lines = []
     for label, model in zip(table.labels, table.models, strict=True):
@@ -130,7 +130,12 @@ def comma_separated(table: Table) -> str:
         for own in model.answered:
             for share in own.scored.shares:
                 found = {"dataset": own.dataset, "language": own.scored.language, "task": own.scored.task}
-                found |= {"metric": share.metric, "value": share.value, "rows": share.count, "status": "share"}
+                found |= {
+                    "metric": share.metric,
+                    "value": share.value if share.count else "",
+                    "rows": share.count,
+                    "status": "share",
+                }
                 found |= {"signature": share.signature, "command": shlex.join(own.facts["command"])}
                 writer.writerow({"model": model.name, **found})
     for own in table.averages:
