@@ -44,6 +44,7 @@ setup(
         "judge": ["openai>=3"],
         "test": [
             "pytest",
+            "pytest-xdist",
             "hypothesis",
             "playwright",
             "ruff",

@@ -14,4 +14,4 @@ fi
 
 ruff check .
 ruff format --check .
-exec python3 -m pytest "$@"
+exec python3 -m pytest -n 2 "$@"

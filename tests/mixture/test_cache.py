@@ -90,7 +90,7 @@ def test_an_interrupted_preparation_is_never_taken_for_whole(llama, tmp_path):
 def test_of_processes_that_start_together_one_prepares(llama, tmp_path):
     processes = [prepare(llama, tmp_path / "home", tmp_path) for _ in range(3)]
     said = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [process.returncode for process in processes] == [0, 0, 0], said
     assert sum("tokenizing" in text for text in said) == 1
     assert all("alpaca_en: 4800 rows" in text or "alpaca_en:" in text for text in said)
     assert len(tokens(tmp_path / "home")) > 100_000
