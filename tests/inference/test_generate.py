@@ -1,13 +1,14 @@
 """Answers: what is cut, where they end, and that they don't depend on what shares the batch."""
 
 import threading
+from itertools import pairwise
 
 import pytest
 import torch
 
 from xllm import models
 from xllm.errors import XllmError
-from xllm.inference.generate import Decoding, Engine, encode_prompts, pad_left
+from xllm.inference.generate import Decoding, Engine, Written, encode_prompts, pad_left
 from xllm.mixture import load_mixture
 
 
@@ -107,8 +108,20 @@ def test_a_stream_grows_into_the_answer(engine, prompts):
     for beams in (1, 3):
         decoding = Decoding(max_new_tokens=12, num_beams=beams)
         pieces = list(engine.stream(prompts[0], decoding, threading.Event()))
-        assert pieces[-1] == engine.answer(prompts[:1], decoding)[0]
-        assert all(later.startswith(earlier) for earlier, later in zip(pieces, pieces[1:], strict=False))
+        [answer], [ids] = engine.answer(prompts[:1], decoding), engine.write(prompts[:1], decoding)
+        assert pieces[-1] == Written(answer, len(ids), ended=ids[-1] in engine.ends)
+        assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(pieces))
+        assert all(earlier.tokens <= later.tokens for earlier, later in pairwise(pieces))
+
+
+def test_closing_a_stream_ends_the_generation(engine, prompts):
+    engine.ends = [10**6]  # nothing else ends it
+    engine.model.config.vocab_size = 10**6 + 1
+    for decoding in (Decoding(max_new_tokens=400), Decoding(max_new_tokens=400, num_beams=2)):
+        stream = engine.stream(prompts[0], decoding, threading.Event())
+        next(stream)
+        stream.close()
+        assert not [thread for thread in threading.enumerate() if "work" in thread.name]
 
 
 def test_stopping_a_stream_ends_the_generation(engine, prompts):

@@ -1,5 +1,6 @@
 """From prompts to answers with `transformers`' own generation."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from xllm import models
 from xllm.errors import XllmError
 from xllm.inference.batches import tokens_that_fit
 from xllm.prompts import TEMPLATES, check_template, raw
+
+
+BEAT = 0.25  # seconds, after which a stream is heard of even if nothing was written
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,15 @@ def ends_of(settings: GenerationConfig, tokenizer: PreTrainedTokenizerFast) -> l
     """What ends an answer: the tokenizer's eos, which training uses, and whatever a model's settings bring along."""
     ends = settings.eos_token_id
     return sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [] if ends is None else [ends])})
+
+
+@dataclass(frozen=True)
+class Written:
+    """An answer that grows: its text so far, of how many tokens, and whether a token that ends answers has come."""
+
+    text: str
+    tokens: int
+    ended: bool = False
 
 
 class Engine:
@@ -136,16 +149,16 @@ class Engine:
         end = next((i for i, token in enumerate(ids) if token in self.ends), len(ids))
         return ids[: end + 1]
 
-    def stream(self, prompt: list[int], decoding: Decoding, stop: threading.Event) -> Iterator[str]:
-        """The answer to one prompt as it grows; whole, at the end, with beams.
+    def stream(self, prompt: list[int], decoding: Decoding, stop: threading.Event) -> Iterator[Written]:
+        """The answer to one prompt as it grows, several times a second; whole, at the end, with beams.
 
         Setting `stop`, or closing the iterator, ends the generation before its next token.
         """
         room = budget(len(prompt), decoding.max_new_tokens, self.window)
         streamer = TextIteratorStreamer(
-            self.tokenizer, skip_prompt=True, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            self.tokenizer, skip_prompt=True, timeout=BEAT, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        failure: list[Exception] = []
+        watch, answer, failure = _Watch(stop, len(prompt)), [], []
 
         def work() -> None:
             try:
@@ -156,10 +169,11 @@ class Engine:
                         attention_mask=mask,
                         generation_config=self._config(decoding, room),
                         streamer=streamer if decoding.num_beams == 1 else None,
-                        stopping_criteria=[_Stopped(stop)],
+                        stopping_criteria=[watch],
                     )
+                answer.extend(self._whole(output[0, len(prompt) :].tolist()))
                 if decoding.num_beams > 1:
-                    streamer.on_finalized_text(self.text(output[0, len(prompt) :].tolist()), stream_end=True)
+                    streamer.on_finalized_text(self.text(answer), stream_end=True)
             except Exception as error:  # raised again in the reader's thread
                 failure.append(error)
                 streamer.end()
@@ -168,14 +182,15 @@ class Engine:
         worker.start()
         text = ""
         try:
-            for piece in streamer:
+            for piece in _with_beats(streamer):
                 text += piece
-                yield text.strip()
+                yield Written(text.strip(), watch.tokens)
         finally:
             stop.set()
             worker.join()
         if failure:
             raise failure[0]
+        yield Written(text.strip(), len(answer), ended=bool(answer) and answer[-1] in self.ends)
 
     def text(self, ids: list[int]) -> str:
         """The text of answer tokens, up to the first that ends an answer."""
@@ -195,12 +210,26 @@ class Engine:
         )
 
 
-class _Stopped(StoppingCriteria):
-    def __init__(self, event: threading.Event) -> None:
-        self.event = event
+class _Watch(StoppingCriteria):
+    """Counts the tokens of an answer as they come, and ends it where it is told to."""
+
+    def __init__(self, stop: threading.Event, prompt_length: int) -> None:
+        self.stop, self.prompt_length, self.tokens = stop, prompt_length, 0
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.BoolTensor:
-        return torch.full((input_ids.shape[0],), self.event.is_set(), device=input_ids.device)
+        self.tokens = input_ids.shape[1] - self.prompt_length
+        return torch.full((input_ids.shape[0],), self.stop.is_set(), device=input_ids.device)
+
+
+def _with_beats(streamer: TextIteratorStreamer) -> Iterator[str]:
+    """What a streamer brings, and an empty text where it brings nothing for a while."""
+    while True:
+        try:
+            yield next(streamer)
+        except queue.Empty:
+            yield ""
+        except StopIteration:
+            return
 
 
 CHAT = "chat"  # the template that a model brings along for conversations
