@@ -1,104 +1,26 @@
-"""The chat page: python app.py MODEL [--host 127.0.0.1] [--port 7860]"""
+"""The chat page: python app.py MODEL [OTHER …]"""
 
 import argparse
+import ipaddress
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
 
 from xllm.errors import XllmError
 
-# right-to-left text is shown right-to-left, left-to-right text left-to-right, paragraph by paragraph
-CSS = "textarea { unicode-bidi: plaintext; text-align: start; }"
-LONGEST_ANSWER = 2048  # tokens
 
+def build(service):
+    """The page (a gradio.Blocks) of an `xllm.chat.service.Service`."""
+    from xllm.chat import page
 
-def build(engine, name: str, template: str = "alpaca"):
-    """The page (a gradio.Blocks) that talks to `engine`, an `xllm.inference.generate.Engine`, called `name`."""
-    import gradio as gr
-
-    from xllm.prompts import TEMPLATES
-
-    answer, stop = _handlers(engine)
-    with gr.Blocks(title=f"xllm · {name}", analytics_enabled=False) as page:
-        gr.Markdown(f"# {name}")
-        with gr.Row():
-            with gr.Column():
-                instruction = gr.Textbox(label="Instruction", lines=3, autofocus=True)
-                text = gr.Textbox(label="Input", lines=5, placeholder="may stay empty")
-                with gr.Row():
-                    send = gr.Button("Answer", variant="primary")
-                    halt = gr.Button("Stop", variant="stop")
-            output = gr.Textbox(label="Answer", lines=12, interactive=False, buttons=["copy"], elem_id="answer")
-        with gr.Accordion("Settings", open=False):
-            settings = [
-                gr.Dropdown(sorted(TEMPLATES), value=template, label="Template"),
-                gr.Slider(1, LONGEST_ANSWER, value=512, step=1, label="Longest answer, in tokens"),
-                gr.Slider(1, 8, value=1, step=1, label="Beams (more than one: no streaming)"),
-                gr.Checkbox(value=False, label="Sample (otherwise the likeliest answer)"),
-                gr.Slider(0.05, 2, value=0.7, step=0.05, label="Temperature, when sampling"),
-                gr.Slider(0.05, 1, value=0.75, step=0.05, label="Top p, when sampling"),
-                gr.Slider(1, 200, value=40, step=1, label="Top k, when sampling"),
-            ]
-        gr.on([send.click, instruction.submit], answer, [instruction, text, *settings], output, api_name="answer")
-        halt.click(stop, queue=False, api_visibility="private")
-    return page
-
-
-def _handlers(engine) -> tuple[Callable, Callable]:
-    """What the page's two buttons do: a stream of growing answers, and the end of one."""
-    import gradio as gr
-
-    from xllm.inference.generate import Decoding, encode_prompts
-
-    running: dict[str, threading.Event] = {}  # browser session → what stops its answer
-
-    def answer(
-        instruction: str,
-        text: str,
-        template: str,
-        max_new_tokens: int,
-        num_beams: int,
-        do_sample: bool,
-        temperature: float,
-        top_p: float,
-        top_k: int,
-        request: gr.Request,
-    ) -> Iterator[str]:
-        if not instruction.strip():
-            raise gr.Error("Write an instruction first.", print_exception=False)
-        stop = running[request.session_hash] = threading.Event()
-        sampling = {"temperature": temperature, "top_p": top_p, "top_k": int(top_k)} if do_sample else {}
-        try:
-            if not 1 <= max_new_tokens <= LONGEST_ANSWER:
-                raise XllmError(f"an answer has 1 to {LONGEST_ANSWER} tokens, not {max_new_tokens}")
-            decoding = Decoding(int(max_new_tokens), int(num_beams), do_sample, **sampling)
-            [prompt] = encode_prompts([(instruction, text)], template, engine.tokenizer)
-            yield ""
-            yield from engine.stream(prompt, decoding, stop)
-        except XllmError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        finally:
-            running.pop(request.session_hash, None)
-
-    def stop(request: gr.Request) -> None:
-        if request.session_hash in running:
-            running[request.session_hash].set()
-
-    return answer, stop
+    return page.build(service)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Load the model and serve the page until it is interrupted."""
-    parser = _Parser(prog="python app.py", description=__doc__, allow_abbrev=False)
-    parser.add_argument("model", help="a folder, a name under model/, or a hub id")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to serve on (this machine alone: 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
+    """Serve the page until it is interrupted; the models load meanwhile."""
     try:
-        args = parser.parse_args(argv)
-        serve(args.model, args.host, args.port)
+        serve(_parser().parse_args(argv))
     except XllmError as error:
-        print(f"app: {error}", file=sys.stderr)
+        print("app: " + " ".join(str(error).split()), file=sys.stderr)
         return 2
     return 0
 
@@ -108,31 +30,84 @@ class _Parser(argparse.ArgumentParser):
         raise XllmError(f"{message}; see: {self.prog} --help")
 
 
-def serve(model: str, host: str, port: int | None) -> None:
-    """Load a model and serve its page. Raises XllmError where there is no such model, or the port is taken."""
-    from xllm import models
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python app.py", description=__doc__, allow_abbrev=False)
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="a folder, a name under model/, or a hub id")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to serve on (this machine alone: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
+    parser.add_argument("--share", action="store_true", help="a public link, by way of gradio's own server")
+    parser.add_argument("--auth", metavar="env:NAME|FILE", help="where user:password stands, one a line")
+    parser.add_argument("--openai", action="store_true", help="serve OpenAI's API, too, at /v1")
+    parser.add_argument("--max_prompt", type=_count, default=4096, help="tokens of a prompt, at most (4096)")
+    parser.add_argument("--max_answer", type=_count, default=2048, help="tokens of an answer, at most (2048)")
+    parser.add_argument("--at_once", type=_count, default=2, help="answers written at a time; others wait (2)")
+    bits = parser.add_mutually_exclusive_group()
+    bits.add_argument("--load_in_8bit", dest="bits", action="store_const", const=8, help="weights of 8 bits, on a GPU")
+    bits.add_argument("--load_in_4bit", dest="bits", action="store_const", const=4, help="weights of 4 bits, on a GPU")
+    return parser
 
-    source = models.find(model)
-    template = models.template_of(model)
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number, 1 or more")
+    return int(text)
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Serve the page. Raises XllmError for an unknown model, a port that is taken, or no passwords."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from xllm import models
+    from xllm.chat.access import users
+    from xllm.chat.service import Limits, Service
+    from xllm.chat.shelf import Shelf
+
+    pairs = users(args.auth) if args.auth else []
+    shelf = Shelf(args.models, args.bits)
+    if args.bits:
+        models.check_bits(args.bits)
+    if not pairs and (args.share or not _is_loopback(args.host)):
+        print("app: anyone who reaches this page can use the models; --auth asks for a password", file=sys.stderr)
+    service = Service(shelf, Limits(args.max_prompt, args.max_answer, args.at_once))
+    for name in shelf.given:
+        shelf.want(name)
+    _launch(service, args, pairs)
+
+
+def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> None:
     import gradio as gr
 
-    from xllm.inference.generate import Engine
+    from xllm.chat import access, page
 
-    page = build(Engine.load(source), models.short_name(model), template)
+    routes = access.closed_routes()
+    if args.openai:
+        from xllm.chat import openai_api
+
+        routes.append(openai_api.mount(service, pairs))
     fonts = ["system-ui", "sans-serif"]  # the theme's own would be asked of a font server
     try:
-        page.launch(
-            server_name=host,
-            server_port=port,
-            share=False,
-            css=CSS,
+        build(service).launch(
+            server_name=args.host,
+            server_port=args.port,
+            share=args.share,
+            auth=pairs or None,
+            css=page.CSS,
+            head=page.HEAD,
             theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
             footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
             ssr_mode=False,
+            app_kwargs={"routes": routes},
         )
     except OSError as error:
-        raise XllmError(f"cannot serve on {host}, port {port or '7860 to 7959'}: {error}") from error
+        raise XllmError(f"cannot serve on {args.host}, port {args.port or '7860 to 7959'}: {error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 if __name__ == "__main__":

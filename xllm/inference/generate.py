@@ -21,7 +21,6 @@ from xllm.errors import XllmError
 from xllm.inference.batches import tokens_that_fit
 from xllm.prompts import TEMPLATES, check_template, raw
 
-
 BEAT = 0.25  # seconds, after which a stream is heard of even if nothing was written
 
 

@@ -1,0 +1,81 @@
+"""Conversations: what a model reads of one, and the records that one comes to.
+
+A conversation is a list of messages, `{"role": "user" | "assistant" | "system", "content": text}`, as chat templates
+take it.
+"""
+
+from typing import TYPE_CHECKING
+
+from xllm import models
+from xllm.errors import XllmError
+from xllm.inference.generate import CHAT, check_wording, encode_prompts
+from xllm.prompts import TEMPLATES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+OWN = "the model's own"  # of the templates: the one that it was tuned with, else its chat template, else alpaca
+NAMES = (OWN, CHAT, *sorted(TEMPLATES))
+
+
+def template_for(template: str, source: str, tokenizer: "PreTrainedTokenizerFast") -> str:
+    """The template that one of NAMES means for a model. Raises XllmError where the model has none of that name."""
+    if template != OWN:
+        return check_wording(template, tokenizer, models.short_name(source))
+    if "encoding" not in models.run_facts(source) and tokenizer.chat_template is not None:
+        return CHAT
+    return models.template_of(source)
+
+
+def encode(messages: list[dict[str, str]], template: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    """The token ids with which a model is asked to go on with a conversation, whose last message is the user's.
+
+    Templates for records have one turn, so earlier turns stand before the last one as training rows do: prompt,
+    response and eos. What the system says goes in front of the first instruction.
+    """
+    if template == CHAT:
+        return _by_chat_template(messages, tokenizer)
+    system = "\n\n".join(message["content"] for message in messages if message["role"] == "system")
+    said = [message for message in messages if message["role"] != "system"]
+    ids: list[int] = []
+    for number, message in enumerate(said):
+        if message["role"] != "user":
+            continue
+        instruction = f"{system}\n\n{message['content']}" if system and number == 0 else message["content"]
+        answer = said[number + 1]["content"] if number + 1 < len(said) else None
+        ids += _turn(instruction, answer, template, tokenizer)
+    return ids
+
+
+def _turn(instruction: str, answer: str | None, template: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    if answer is None:
+        [ids] = encode_prompts([(instruction, "")], template, tokenizer)
+        return ids
+    ids = tokenizer(TEMPLATES[template](instruction, "") + answer)["input_ids"]
+    return ids if ids[-1] == tokenizer.eos_token_id else [*ids, tokenizer.eos_token_id]
+
+
+def _by_chat_template(messages: list[dict[str, str]], tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    from jinja2 import TemplateError
+
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:  # some take no system message, or want turns to alternate
+        raise XllmError(f"the model's chat template doesn't take these messages: {error}") from error
+    return tokenizer(text, add_special_tokens=False)["input_ids"]  # which the chat template writes itself
+
+
+def encode_one(instruction: str, text: str, template: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    """The token ids of the prompt for an instruction and its input, as records have them."""
+    [ids] = encode_prompts([(instruction, text)], template, tokenizer)
+    return ids
+
+
+def records(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The turns of a conversation as rows of an `alpaca_<lang>.json`: instruction, input (empty) and output."""
+    pairs = zip(messages, messages[1:], strict=False)
+    return [
+        {"instruction": asked["content"], "input": "", "output": answered["content"]}
+        for asked, answered in pairs
+        if (asked["role"], answered["role"]) == ("user", "assistant")
+    ]

@@ -1,0 +1,126 @@
+"""The tab Instruct: an instruction and its input, as records have them, and the prompt that they become."""
+
+import json
+from collections.abc import AsyncIterator
+
+import gradio as gr
+
+from xllm.chat import conversation, shown
+from xllm.chat.controls import PRIVATE, decoding, stops
+from xllm.chat.examples import PROMPTS
+from xllm.chat.service import Service
+from xllm.errors import XllmError
+from xllm.languages import name
+
+
+def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Textbox, gr.Textbox]:
+    """Lay the tab out, within the page's tab of that name; the boxes that another tab may fill."""
+    with gr.Row():
+        with gr.Column():
+            instruction = gr.Textbox(label="Instruction", lines=3)
+            text = gr.Textbox(label="Input", lines=5, placeholder="may stay empty")
+            with gr.Row():
+                send = gr.Button("Answer", variant="primary")
+                stop = gr.Button("Stop", variant="stop")
+        with gr.Column():
+            output = gr.Textbox(label="Answer", lines=11, interactive=False, buttons=["copy"], elem_id="answer")
+            below = gr.HTML(elem_id="answer-line")
+    gr.Examples(
+        [list(prompt) for prompt in PROMPTS.values()],
+        [instruction, text],
+        label="Examples",
+        example_labels=[name(code) for code in PROMPTS],
+        api_visibility="private",
+    )
+    with gr.Accordion("The exact prompt", open=False):
+        show = gr.Button("Show the prompt")
+        prompt = gr.Textbox(label="What the model reads", lines=8, interactive=False, elem_id="prompt")
+    with gr.Accordion("Export as training data", open=False):
+        export = gr.Button("Show the record")
+        record = gr.Code(language="json", label="Record", buttons=["copy", "download"])
+
+    asked = [instruction, text, *settings, model]
+    one = _One(service)
+    gr.on(
+        [send.click, instruction.submit],
+        one.answer,
+        asked,
+        [output, below],
+        show_progress="hidden",
+        concurrency_limit=None,
+        **PRIVATE,
+    )
+    stops(stop, service)
+    show.click(one.prompt, [instruction, text, settings[0], model], prompt, concurrency_limit=None, **PRIVATE)
+    export.click(_record, [instruction, text, output], record, queue=False, **PRIVATE)
+    gr.api(one.api, api_name="answer", concurrency_limit=None)
+    return instruction, text
+
+
+def encoder(service: Service, instruction: str, text: str, template: str, model: str):
+    """What makes the token ids of a prompt once the model is there. Raises XllmError where there is nothing to ask."""
+    if not instruction.strip():
+        raise XllmError("Write an instruction first.")
+    service.check_text(instruction, text)
+
+    def encode(engine) -> list[int]:
+        wording = conversation.template_for(template, service.shelf.source(model), engine.tokenizer)
+        return conversation.encode_one(instruction, text, wording, engine.tokenizer)
+
+    return encode
+
+
+class _One:
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def answer(
+        self, request: gr.Request, instruction: str, text: str, template: str, *chosen
+    ) -> AsyncIterator[tuple]:
+        """The growing answer and the line below."""
+        *choice, model = chosen
+        try:
+            encode = encoder(self.service, instruction, text, template, model)
+            with self.service.stoppable(request.session_hash) as stop:
+                async for answer in self.service.answer(model, encode, decoding(*choice), stop):
+                    yield answer.text, shown.line(answer)
+        except XllmError as error:
+            yield "", shown.problem(str(error))
+
+    async def prompt(self, instruction: str, text: str, template: str, model: str) -> str:
+        """The tokens of the prompt, as text with whatever stands for itself alone, such as <s>."""
+        try:
+            encode = encoder(self.service, instruction, text, template, model)
+            engine = await self.service.shelf.engine(model)
+            return engine.tokenizer.decode(encode(engine))
+        except XllmError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    async def api(
+        self,
+        request: gr.Request,
+        instruction: str,
+        input: str = "",
+        template: str = conversation.OWN,
+        max_new_tokens: int = 512,
+        num_beams: int = 1,
+        do_sample: bool = False,
+        temperature: float = 0.7,
+        top_p: float = 0.75,
+        top_k: int = 40,
+        model: str = "",
+    ) -> str:  # of each that is yielded: gradio describes the endpoint by it
+        """The growing answer of a model, the first of the page unless named, to an instruction and its input."""
+        model = model or self.service.shelf.names()[0]
+        chosen = decoding(max_new_tokens, num_beams, do_sample, temperature, top_p, top_k)
+        try:
+            encode = encoder(self.service, instruction, input, template, model)
+            with self.service.stoppable(request.session_hash) as stop:
+                async for answer in self.service.answer(model, encode, chosen, stop):
+                    yield answer.text
+        except XllmError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+
+def _record(instruction: str, text: str, answer: str) -> str:
+    return json.dumps([{"instruction": instruction, "input": text, "output": answer}], ensure_ascii=False, indent=2)

@@ -1,0 +1,129 @@
+"""Files of answers as the tab Browse shows them: the rows of a dataset, each with what several models answered."""
+
+import html
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+from pathlib import Path
+
+from xllm import languages, models, records
+from xllm.evaluation.question_answering import exact_match, f1
+
+ENDING = ".inference.jsonl"
+# words, and each character of scripts that are written without spaces
+SINGLE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+TOKENS = re.compile(rf"[{SINGLE}]|[^\W{SINGLE}]+|\s+|[^\w\s]")
+LONGEST = 4000  # tokens that are compared with others, which takes time with their square
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was asked, the right answers, and by model what was answered, its score (0 to 100) and its language."""
+
+    instruction: str
+    input: str
+    golds: list[str]
+    predictions: dict[str, str]
+    scores: dict[str, float | None]
+    languages: dict[str, str | None]
+
+
+def files(folders: list[Path]) -> dict[str, dict[str, Path]]:
+    """The files of answers by dataset and model: of each model under model/, and in these folders of models."""
+    here = sorted(models.MODELS.glob(f"*/test/*{ENDING}"))
+    here += [path for folder in folders for path in sorted(folder.glob(f"test/*{ENDING}"))]
+    found: dict[str, dict[str, Path]] = {}
+    for path in here:
+        found.setdefault(path.name.removesuffix(ENDING), {})[path.parents[1].name] = path
+    return dict(sorted(found.items()))
+
+
+def read(paths: dict[str, Path]) -> list[Row]:
+    """The rows that all of these models' files of one dataset have. Raises XllmError for a file that can't be read."""
+    return _read(tuple((model, path, path.stat().st_mtime_ns) for model, path in paths.items()))
+
+
+@lru_cache(maxsize=4)
+def _read(files: tuple[tuple[str, Path, int], ...]) -> list[Row]:
+    by_model = {model: _keyed(path) for model, path, _ in files}
+    first = next(iter(by_model.values()))
+    terms = _terms(files[0][1])
+    found = []
+    for key, row in first.items():
+        if all(key in rows for rows in by_model.values()):
+            answered = {model: rows[key].get("prediction") or "" for model, rows in by_model.items()}
+            found.append(_row(row, answered, *terms.get(key[0], (None, "en"))))
+    return found
+
+
+def _row(row: dict, answered: dict[str, str], task: str | None, language: str) -> Row:
+    golds = [gold for gold in row.get("answers") or [row.get("output", "")] if gold]
+    return Row(
+        row.get("instruction", ""),
+        row.get("original_input", row.get("input", "")),
+        golds,
+        answered,
+        {model: score(text, golds, task, language) for model, text in answered.items()},
+        {model: languages.identify(text)[0] if text.strip() else None for model, text in answered.items()},
+    )
+
+
+def score(prediction: str, golds: list[str], task: str | None, language: str) -> float | None:
+    """How near a prediction is to the nearest right answer, 0 to 100: F1 of short answers, exact match of labels, else
+    chrF; None where there is no right answer."""
+    if not golds:
+        return None
+    if task in ("qa", "mlqa"):
+        return f1(prediction, golds, language)
+    if task == "label":
+        return exact_match(prediction, golds, language)
+    from sacrebleu import sentence_chrf
+
+    return max(sentence_chrf(prediction, [gold]).score for gold in golds)
+
+
+def _keyed(path: Path) -> dict[tuple, dict]:
+    return {(row.get("from"), row.get("id")): row for row in records.read_jsonl(path)}
+
+
+def _terms(path: Path) -> dict[str, tuple[str | None, str]]:
+    """The task and the language of each dataset in a file, which its run.json tells."""
+    facts = path.with_name(path.name.removesuffix(ENDING) + ".run.json")
+    terms = records.read_json(facts)["mixture"]["terms"] if facts.is_file() else []
+    return {term["from"]: (term["task"], term["language"] or "en") for term in terms}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Rows with a text anywhere in them, and with an answer of this language whose score lies in these bounds."""
+
+    text: str = ""
+    language: str | None = None
+    least: float = 0
+    most: float = 100
+
+    def __call__(self, row: Row) -> bool:
+        texts = (row.instruction, row.input, *row.golds, *row.predictions.values())
+        if self.text and not any(self.text.lower() in text.lower() for text in texts):
+            return False
+        return any(
+            self.language in (None, row.languages[model]) and (score is None or self.least <= score <= self.most)
+            for model, score in row.scores.items()
+        )
+
+
+def differences(text: str, gold: str) -> str:
+    """A text as escaped HTML: what the gold text lacks in <ins>, what it has besides in <del>."""
+    ours, theirs = TOKENS.findall(text), TOKENS.findall(gold)
+    if max(len(ours), len(theirs)) > LONGEST:
+        return html.escape(text)
+    parts = []
+    for change, a, b, c, d in SequenceMatcher(None, theirs, ours, autojunk=False).get_opcodes():
+        gone, come = html.escape("".join(theirs[a:b])), html.escape("".join(ours[c:d]))
+        if change == "equal":
+            parts.append(come)
+            continue
+        parts += [f"<del>{gone}</del>"] if gone else []
+        parts += [f"<ins>{come}</ins>"] if come else []
+    return "".join(parts)
