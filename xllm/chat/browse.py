@@ -87,7 +87,7 @@ class _Browsing:
         return rows.read({model: files[dataset][model] for model in models}) if models else []
 
     def _matching(self, dataset, models, text, language, least, most) -> list[rows.Row]:
-        narrow = rows.Filter(text.strip(), None if language in (ANY, None) else language, least, most)
+        narrow = rows.Filter((text or "").strip(), None if language in (ANY, None) else language, least, most)
         return [row for row in self._rows(dataset, models) if narrow(row)]
 
     def list(self, dataset, models, text, language, least, most) -> tuple:

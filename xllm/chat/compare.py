@@ -33,14 +33,13 @@ def build(service: Service, page: gr.Blocks, settings: list) -> None:
         stop = gr.Button("Stop", variant="stop")
     problem = gr.HTML(elem_id="compare-line")
     with gr.Row():
-        columns = [_column(number) for number in range(MOST)]
+        columns, boxes, lines = zip(*map(_column, range(MOST)), strict=True)
     with gr.Row():
         vote = gr.Radio([], label="Which is better?", interactive=False, elem_id="vote", scale=4)
         cast = gr.Button("Vote", interactive=False, min_width=80)
     open_ = gr.State(None)  # the comparison that may be voted on
 
-    boxes, lines = [box for box, _ in columns], [line for _, line in columns]
-    outputs = [problem, vote, cast, open_, *boxes, *lines]
+    outputs = [problem, vote, cast, open_, *columns, *boxes, *lines]
     asked = [models, hidden, together, instruction, text, *settings]
     run = _Comparing(service).run
     gr.on(
@@ -51,11 +50,10 @@ def build(service: Service, page: gr.Blocks, settings: list) -> None:
     page.load(lambda: gr.Dropdown(service.shelf.names()), None, models, queue=False, **PRIVATE)
 
 
-def _column(number: int) -> tuple[gr.Textbox, gr.HTML]:
-    with gr.Column(min_width=260):
-        seen = number < 2
-        box = gr.Textbox(label="Answer", lines=10, interactive=False, visible=seen, elem_id=f"answer-{number}")
-        return box, gr.HTML(visible=seen, elem_id=f"line-{number}")
+def _column(number: int) -> tuple[gr.Column, gr.Textbox, gr.HTML]:
+    with gr.Column(min_width=260, visible=number < 2) as column:
+        box = gr.Textbox(label="Answer", lines=10, interactive=False, elem_id=f"answer-{number}")
+        return column, box, gr.HTML(elem_id=f"line-{number}")
 
 
 class _Comparing:
@@ -113,46 +111,42 @@ async def _side_by_side(
         for number in range(len(streams)):
             await drain(number)
 
-    work = asyncio.gather(*map(drain, range(len(streams)))) if together else asyncio.ensure_future(in_turn())
+    works = [drain(number) for number in range(len(streams))] if together else [in_turn()]
+    tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        while not work.done():
+        while not all(task.done() for task in tasks):
             yield list(states)
-            await asyncio.wait([work], timeout=BEAT)
-        await work  # which raises what nobody expected
+            await asyncio.wait(tasks, timeout=BEAT, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            task.result()  # which raises what nobody expected
         yield list(states)
     finally:
-        work.cancel()
+        for task in tasks:
+            task.cancel()
 
 
-def _columns(models: list[str], hidden: bool, answers: list[Answer | XllmError]) -> tuple[list, list]:
-    """The updates of the boxes and of the lines below them."""
+def _columns(models: list[str], hidden: bool, answers: list[Answer | XllmError]) -> list:
+    """The updates of the columns, of the boxes in them, and of the lines below these."""
     titles = [f"Model {'ABCD'[number]}" for number in range(len(models))] if hidden else models
     boxes, lines = [], []
     for title, answer in zip(titles, answers, strict=True):
         failed = isinstance(answer, XllmError)
-        boxes.append(gr.Textbox("" if failed else answer.text, label=title, visible=True))
-        below = shown.problem(str(answer)) if failed else shown.line(answer, with_speed=not hidden)
-        lines.append(gr.HTML(below, visible=True))
+        boxes.append(gr.Textbox("" if failed else answer.text, label=title))
+        lines.append(shown.problem(str(answer)) if failed else shown.line(answer, with_speed=not hidden))
     rest = MOST - len(models)
-    return [*boxes, *[gr.Textbox("", visible=False)] * rest], [*lines, *[gr.HTML("", visible=False)] * rest]
+    seen = [gr.Column(visible=number < len(models)) for number in range(MOST)]
+    return [*seen, *boxes, *[""] * rest, *lines, *[""] * rest]
 
 
-def _outputs(problem: str, columns: tuple[list, list] | None = None, comparison: dict | None = None) -> list:
-    boxes, lines = columns or ([gr.skip()] * MOST, [gr.skip()] * MOST)
+def _outputs(problem: str, columns: list | None = None, comparison: dict | None = None) -> list:
+    columns = columns or [gr.skip()] * (3 * MOST)
     if comparison is None:
-        return [
-            problem,
-            gr.Radio([], value=None, interactive=False),
-            gr.Button(interactive=False),
-            None,
-            *boxes,
-            *lines,
-        ]
+        return [problem, gr.Radio([], value=None, interactive=False), gr.Button(interactive=False), None, *columns]
     places = PLACES[len(comparison["models"])]
     bad = "Both bad" if len(places) == 2 else "All bad"
     choices = [*((place, str(number)) for number, place in enumerate(places)), ("Tie", votes.TIE), (bad, votes.BAD)]
     radio = gr.Radio(choices, value=None, interactive=True)
-    return [problem, radio, gr.Button(interactive=True), comparison, *boxes, *lines]
+    return [problem, radio, gr.Button(interactive=True), comparison, *columns]
 
 
 def _vote(comparison: dict | None, choice: str | None) -> list:

@@ -30,6 +30,7 @@ def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Text
         [instruction, text],
         label="Examples",
         example_labels=[name(code) for code in PROMPTS],
+        examples_per_page=len(PROMPTS),
         api_visibility="private",
     )
     with gr.Accordion("The exact prompt", open=False):

@@ -157,37 +157,30 @@ class Service:
 
 
 class _Writer(threading.Thread):
-    """Writes an answer in a thread of its own, and wakes the event loop at each step."""
+    """Writes an answer in a thread of its own."""
 
     def __init__(self, engine: "Engine", prompt: list[int], decoding: "Decoding") -> None:
         super().__init__(daemon=True)
         self.work = engine, prompt, decoding
         self.written: Written | None = None
         self.failure: Exception | None = None
-        self.done, self.halt = False, threading.Event()
-        self.loop, self.step = asyncio.get_running_loop(), asyncio.Event()
+        self.halt = threading.Event()
+        self.loop, self.done = asyncio.get_running_loop(), asyncio.Event()
 
     def run(self) -> None:
         engine, prompt, decoding = self.work
         try:
             for written in engine.stream(prompt, decoding, self.halt):
                 self.written = written
-                self._wake()
         except Exception as error:  # told to who asked
             self.failure = error
-        self.done = True
-        self._wake()
-
-    def _wake(self) -> None:
         with suppress(RuntimeError):  # the server is closing
-            self.loop.call_soon_threadsafe(self.step.set)
+            self.loop.call_soon_threadsafe(self.done.set)
 
-    async def next(self) -> None:
-        """Return after the next step, or after a while without one."""
-        if not self.done:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.step.wait(), BEAT)
-        self.step.clear()
+    async def wait(self) -> None:
+        """Return after a beat, or as soon as all is written."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.done.wait(), BEAT)
 
 
 async def _write(
@@ -202,15 +195,14 @@ async def _write(
 
     writer.start()
     try:
-        while not writer.done and not stop.is_set():
+        while not writer.done.is_set() and not stop.is_set():
             yield answer()
-            await writer.next()
-        stopped = not writer.done
+            await writer.wait()
+        stopped = not writer.done.is_set()
     finally:
         writer.halt.set()
         with anyio.CancelScope(shield=True):
-            while not writer.done:
-                await writer.next()
+            await writer.done.wait()
     if writer.failure:
         raise _told(writer.failure)
     yield answer("stopped" if stopped else "stop" if writer.written.ended else "length")

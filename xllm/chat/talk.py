@@ -23,7 +23,7 @@ def build(service: Service, page: gr.Blocks, model: gr.Dropdown, settings: list)
     kept = gr.BrowserState([], storage_key="xllm-conversations", secret="conversations")
     chatbot = gr.Chatbot(
         label="Conversation",
-        height="55vh",
+        height="48vh",
         editable="user",
         buttons=["copy", "copy_all"],
         allow_tags=False,
