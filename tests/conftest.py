@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="xllm-tests-")
 os.environ.pop("XLLM_DATA_DIR", None)
 
+from contextlib import contextmanager  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -92,15 +94,15 @@ def torchrun():
     return run
 
 
-@pytest.fixture
-def page_of(tmp_path):
-    """Start `python app.py MODEL` in a checkout, this one if none is named; the address of its page."""
+@contextmanager
+def pages(tmp_path: Path):
+    """What starts `python app.py MODEL …` in a checkout, this one if none is named; the address of its page."""
     processes = []
 
-    def start(model, checkout: Path = HOME) -> str:
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    def start(model, checkout: Path = HOME, *words: object, **variables: str) -> str:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"} | variables
         environment.pop("PYTHONPATH", None)
-        command, log = [sys.executable, "app.py", str(model)], (tmp_path / "app.log").open("w")
+        command, log = [sys.executable, "app.py", *map(str, [model, *words])], (tmp_path / "app.log").open("w")
         process = subprocess.Popen(
             command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
         )
@@ -112,10 +114,60 @@ def page_of(tmp_path):
                 return found.group()
         raise AssertionError((tmp_path / "app.log").read_text())
 
+    start.processes = processes
     yield start
     for process in processes:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture
+def page_of(tmp_path):
+    """Start `python app.py MODEL …`; the address of its page."""
+    with pages(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory, llama):
+    """A page that writes one answer at a time, with an API: its folder, its address and its process id."""
+    folder = make_site(tmp_path_factory.mktemp("busy") / "site", llama)
+    with pages(folder.parent) as start:
+        address = start("left", folder, "--at_once", 1, "--openai", "--max_answer", 15000)
+        yield folder, address, start.processes[0].pid
+
+
+@pytest.fixture
+def site(tmp_path, llama) -> Path:
+    """A copy of the code with two tiny models, `left` and `right`, which have answered two questions."""
+    return make_site(tmp_path / "site", llama)
+
+
+def make_site(folder: Path, llama: Path) -> Path:
+    import json
+
+    from transformers import AutoTokenizer
+
+    shutil.copytree(HOME / "xllm", folder / "xllm", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HOME / "app.py", folder)
+    for seed, name in enumerate(("left", "right")):
+        save_llama(folder / "model" / name, AutoTokenizer.from_pretrained(llama), window=16384, seed=seed)
+        (folder / "model" / name / "test").mkdir()
+    rows = [
+        {"id": "1", "instruction": "Answer.", "input": "Where is <b>Athens</b>?", "output": "in Greece"},
+        {"id": "2", "instruction": "Answer.", "input": "أين تقع القاهرة؟", "output": "في مصر على النيل"},
+    ]
+    answers = {
+        "left": ["It is in Greece.", "في مصر على النيل"],
+        "right": ["<script>in Turkey</script>", "في المغرب على البحر"],
+    }
+    term = {"from": "xquad_en", "task": "qa", "language": "en", "rows": 2}
+    for name, predictions in answers.items():
+        test = folder / "model" / name / "test"
+        lines = [row | {"from": "xquad_en", "prediction": text} for row, text in zip(rows, predictions, strict=True)]
+        (test / "xquad_en.inference.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (test / "xquad_en.run.json").write_text(json.dumps({"mixture": {"terms": [term]}}))
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -166,11 +218,11 @@ def train_sentencepiece(folder: Path):
     return LlamaTokenizerFast.from_pretrained(folder, add_bos_token=True)
 
 
-def save_llama(folder: Path, tokenizer, window: int = 640) -> None:
+def save_llama(folder: Path, tokenizer, window: int = 640, seed: int = 0) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,

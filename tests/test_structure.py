@@ -7,12 +7,13 @@ import pytest
 
 from xllm import HOME
 
-STAGES = {"mixture", "training", "inference", "evaluation", "analysis"}
+STAGES = {"mixture", "training", "inference", "evaluation", "analysis", "chat"}
 MAY_IMPORT = {
     "training": {"mixture", "inference", "evaluation"},  # a model is scored while it is tuned
     "inference": {"mixture", "evaluation"},  # answers may be scored at once
     "evaluation": {"mixture"},  # predictions from elsewhere are scored by the dataset that they answer
     "analysis": {"mixture", "inference"},
+    "chat": {"inference", "evaluation"},  # answers are shown with their scores
 }
 MODULES = sorted((HOME / "xllm").rglob("*.py"))
 
