@@ -129,12 +129,16 @@ def page_of(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory, llama):
-    """A page that writes one answer at a time, with an API: its folder, its address and its process id."""
-    folder = make_site(tmp_path_factory.mktemp("busy") / "site", llama)
+def start_site(tmp_path_factory, llama):
+    """Start a page in a `site` of its own, for all tests of a file: its folder, its address and its process."""
+    folder = make_site(tmp_path_factory.mktemp("served") / "site", llama)
     with pages(folder.parent) as start:
-        address = start("left", folder, "--at_once", 1, "--openai", "--max_answer", 15000)
-        yield folder, address, start.processes[0].pid
+
+        def served(model, *words, **variables):
+            address = start(model, folder, *words, **variables)
+            return folder, address, start.processes[-1].pid
+
+        yield served
 
 
 @pytest.fixture

@@ -8,12 +8,18 @@ import sys
 import pytest
 
 from xllm import HOME
+from xllm.mixture import load_mixture
+from xllm.records import read_jsonl
 
 BASE_MODEL = HOME / "model" / "smollm2-135m"
-FINISHED = "() => !document.querySelector('.generating')"
+DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 800}
+HARMFUL = (
+    "<img src=x onerror=\"document.title='harmed'\"><script>document.title='harmed'</script>"
+    "<iframe src='javascript:parent.document.title=1'></iframe> [link](javascript:alert(1)) <form action='/x'></form>"
+)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser():
     path = shutil.which("chromium")
     if path is None:
@@ -29,34 +35,241 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture
+def visit(browser):
+    """Open a page; at the end its console must hold no error, and no other machine may have been asked anything."""
+    contexts, errors = [], []
+
+    def open_(address, viewport=DESKTOP):
+        context = browser.new_context(viewport=viewport)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.on(
+            "request",
+            lambda asked: (
+                None if "127.0.0.1" in asked.url or asked.url[:5] in ("data:", "blob:") else errors.append(asked.url)
+            ),
+        )
+        page.goto(address)
+        return page
+
+    open_.errors = errors
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture(scope="module")
+def served(start_site):
+    """The page of two tiny models: its folder and its address."""
+    return start_site("left", "right", "--max_prompt", 500)[:2]
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name).click()
+
+
+def say(page, text):
+    page.locator("#message textarea").fill(text)
+    page.locator("#message textarea").press("Enter")
+
+
+def ended(page, line="#chat-line"):
+    """Wait for the end of an answer, which the line below it tells; that line."""
+    page.wait_for_function(
+        f"() => /tokens/.test(document.querySelector('{line}').innerText) && !/writing|waiting/.test(document.querySelector('{line}').innerText)"
+    )
+    return page.locator(line).inner_text()
+
+
+def bubbles(page):
+    return [
+        text.strip()
+        for text in page.locator("#conversation [data-testid=user], #conversation [data-testid=bot]").all_inner_texts()
+    ]
+
+
 @pytest.mark.base_model
-def test_asks_answers_and_stops_in_a_browser(browser, page_of):
+def test_chats_stops_and_keeps_conversations(visit, page_of, root):
     address = page_of(BASE_MODEL)
     assert address.startswith("http://127.0.0.1:")
-    page = browser.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda request: errors.append(request.url) if "127.0.0.1" not in request.url else None)
-    page.goto(address)
-    instruction, answer = page.get_by_label("Instruction"), page.locator("#answer textarea")
-    text = "document.querySelector('#answer textarea').value"
+    page = visit(address)
+    page.get_by_text("million parameters").wait_for(timeout=60_000)
+    say(page, "What is the capital of France? Answer in one word.")
+    line = ended(page)
+    assert "Paris" in bubbles(page)[1] and "tokens/s" in line and "English (en" in line
 
-    instruction.fill("What is the capital of France? Answer in one word.")
-    page.get_by_role("button", name="Answer").click()
-    page.wait_for_function(f"() => {text}.includes('Paris')", timeout=120_000)
-    page.wait_for_function(FINISHED, timeout=60_000)
+    say(page, "Write a very long story about a dragon and a knight.")
+    page.wait_for_function("() => /\\b[2-9]\\d tokens.*writing/.test(document.querySelector('#chat-line').innerText)")
+    page.get_by_role("button", name="Stop").locator("visible=true").click()
+    assert "stopped" in ended(page)
+    told = bubbles(page)
+    assert len(told) == 4 and 0 < len(told[3].split()) < 200  # unstopped, the story fills 512 tokens
 
-    instruction.fill("Write a very long story about a dragon and a knight.")
-    page.get_by_role("button", name="Answer").click()
-    page.wait_for_function(f"() => /dragon|knight/.test({text}) && !({FINISHED})()", timeout=120_000)
-    page.get_by_role("button", name="Stop").click()
-    page.wait_for_function(FINISHED, timeout=20_000)
-    assert 0 < len(answer.input_value().split()) < 200  # unstopped, the story fills 512 tokens
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function("() => document.querySelectorAll('#conversation [data-testid=bot]').length == 1")
+    assert page.locator("#message textarea").input_value().startswith("Write a very long story")
+    page.get_by_role("button", name="Retry").click()
+    page.wait_for_function("() => /writing/.test(document.querySelector('#chat-line').innerText)")
+    ended(page)
+    assert bubbles(page) == told[:2]
 
-    instruction.fill("")
-    page.get_by_role("button", name="Answer").click()
-    page.get_by_text("Write an instruction first.").wait_for(timeout=20_000)
-    assert not errors
+    page.get_by_role("button", name="Edit").first.click()
+    page.locator("#conversation textarea").fill("What is the capital of Italy? Answer in one word.")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_function("() => /Rome/.test(document.querySelector('#conversation [data-testid=bot]').innerText)")
+    ended(page)
+
+    page.get_by_text("Export as training data").locator("visible=true").click()
+    page.get_by_role("button", name="Show the records").click()
+    page.wait_for_function("() => /Rome/.test(document.querySelector('#records .cm-content').innerText)")
+    with page.expect_download() as download:
+        page.locator("#records").get_by_label("Download").click()
+    (root / "alpaca").mkdir()
+    download.value.save_as(root / "alpaca" / "alpaca_en.json")
+    [record] = load_mixture("alpaca_en", "train")
+    assert "Italy" in record["instruction"] and "Rome" in record["output"]
+
+    page.reload()
+    page.get_by_text("Rome").first.wait_for()
+    page.get_by_role("button", name="New", exact=True).click()
+    page.wait_for_function("() => !document.querySelector('#conversation [data-testid=bot]')")
+    page.get_by_label("Conversations in this browser").click()
+    page.get_by_role("option", name="What is the capital of Italy").click()
+    page.get_by_text("Rome").first.wait_for()
+    page.get_by_role("button", name="Delete").click()
+    page.reload()
+    page.get_by_text("million parameters").wait_for()
+    assert bubbles(page) == []
+
+
+def test_text_is_shown_in_its_direction_and_does_no_harm(visit, served):
+    page = visit(served[1])
+    say(page, "مرحبا 123\n\nHello")
+    ended(page)
+    sides = "text => { const box = [...document.querySelectorAll('#conversation [data-testid=user] p')].find(p => p.innerText.includes(text)); const range = document.createRange(); range.selectNodeContents(box); const [a, b] = [range.getBoundingClientRect(), box.getBoundingClientRect()]; return [Math.round(a.left - b.left), Math.round(b.right - a.right)]; }"
+    assert page.evaluate(sides, "Hello")[0] == 0 and page.evaluate(sides, "123")[1] == 0
+
+    say(page, f"```python\nprint(1)\n```\n**bold** {HARMFUL}")
+    ended(page)
+    last = page.locator("#conversation [data-testid=user]").last
+    assert last.locator("code").count() and last.locator("strong").inner_text() == "bold"
+    assert page.title() != "harmed" and not page.locator("#conversation :is(script, iframe, form)").count()
+    assert not page.locator("#conversation [onerror], #conversation a[href^='javascript']").count()
+    visit.errors[:] = [error for error in visit.errors if "404" not in error]  # of the image that isn't there
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_instruct_compare_and_browse(visit, served, viewport):
+    folder, address = served
+    page = visit(address, viewport)
+    tab(page, "Instruct")
+    page.get_by_label("Instruction").locator("visible=true").fill("Say hello.")
+    page.get_by_role("button", name="Answer", exact=True).click()
+    assert "prompt: " in ended(page, "#answer-line") and page.locator("#answer textarea").input_value()
+    page.get_by_text("The exact prompt").click()
+    page.get_by_role("button", name="Show the prompt").click()
+    page.wait_for_function("() => document.querySelector('#prompt textarea').value")
+    read = page.locator("#prompt textarea").input_value()
+    assert read.startswith("<s>Below is an instruction") and read.endswith(
+        "### Instruction:\nSay hello.\n\n### Response:"
+    )
+
+    tab(page, "Compare")
+    page.get_by_label("Hide which is which").check()
+    page.locator("#compare-instruction textarea").fill("Name a colour.")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_label("Tie").wait_for()
+    assert page.get_by_label("Model A").count() and not page.get_by_label("left", exact=True).count()
+    page.get_by_label("Left", exact=True).check()
+    page.get_by_role("button", name="Vote").click()
+    page.get_by_text("Thank you").wait_for()
+    assert page.locator("#vote input:enabled").count() == 0
+    *_, vote = read_jsonl(folder / "model" / "votes.jsonl")
+    assert vote["instruction"] == "Name a colour." and vote["hidden"] and sorted(vote["models"]) == ["left", "right"]
+    assert vote["vote"] == vote["models"][0]
+    assert vote["answers"] == [page.locator(f"#answer-{n} textarea").input_value().strip() for n in (0, 1)]
+
+    tab(page, "Browse")
+    page.get_by_text("2 of 2 rows").wait_for()
+    page.locator("#one del").first.wait_for()
+    assert "<script>" in page.locator("#one ins").last.inner_text() or page.get_by_text("<script>in Turkey").count()
+    page.locator("#search :is(input, textarea)").fill("القاهرة")
+    page.locator("#search :is(input, textarea)").press("Enter")
+    page.get_by_text("1 of 2 rows").wait_for()
+    page.get_by_role("button", name="Try this prompt").click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('textarea')].some(box => box.value == 'أين تقع القاهرة؟' && box.offsetParent)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+def test_what_is_too_long_or_empty_is_told_and_can_be_mended(visit, served):
+    page = visit(served[1])
+    say(page, "long " * 2000)
+    page.get_by_text("500 at most").wait_for()
+    assert page.locator("#message textarea").input_value().startswith("long long")
+    say(page, "  ")
+    page.get_by_text("Write a message first.").wait_for()
+    tab(page, "Compare")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_text("Write an instruction first.").wait_for()
+
+
+def test_a_model_is_switched_to_and_a_broken_one_is_told(visit, served):
+    folder, address = served
+    shutil.copytree(folder / "model" / "left", folder / "model" / "broken")
+    (folder / "model" / "broken" / "model.safetensors").write_bytes(b"\0" * 100)
+    page = visit(address)
+    page.get_by_text("ready").wait_for()
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="broken").click()
+    page.get_by_role("alert").get_by_text("cannot read the weights").wait_for()
+    say(page, "Are you there?")
+    page.locator("#chat-line").get_by_text("cannot read the weights").wait_for()
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="right").click()
+    page.get_by_text("ready").wait_for()
+    say(page, "Are you there?")
+    ended(page)
+
+
+def test_the_keyboard_alone_reaches_everything(visit, served):
+    page = visit(served[1])
+    page.get_by_text("ready").wait_for()
+    seen = "() => [...document.querySelectorAll('button, input, textarea, [role=tab]')].filter(e => e.offsetParent && !e.disabled && e.type != 'file' && e.tabIndex >= 0 && getComputedStyle(e).visibility == 'visible').length"
+    mark = "() => { const e = document.activeElement; if (e && e != document.body) e.dataset.reached = 1; }"
+    for name in ("Chat", "Instruct", "Compare", "Browse"):
+        page.get_by_role("tab", name=name).focus()
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(0)
+        page.evaluate("() => document.querySelectorAll('[data-reached]').forEach(e => delete e.dataset.reached)")
+        for _ in range(page.evaluate(seen) + 40):
+            page.keyboard.press("Tab")
+            page.evaluate(mark)
+        lacking = page.evaluate(
+            "() => [...document.querySelectorAll('button, input, textarea, [role=tab]')].filter(e => e.offsetParent && !e.disabled && e.type != 'file' && e.tabIndex >= 0 && !e.dataset.reached && getComputedStyle(e).visibility == 'visible').map(e => e.outerHTML.slice(0, 200))"
+        )
+        assert not lacking, name
+
+
+def test_a_wrong_password_does_not_open_the_page(visit, site, page_of, tmp_path):
+    users = tmp_path / "users"
+    users.write_text("ada:lovelace\n")
+    page = visit(page_of("left", site, "--auth", users))
+    page.get_by_label("username").fill("ada")
+    page.get_by_label("password").fill("byron")
+    page.get_by_role("button", name="Login").click()
+    page.get_by_text("Incorrect Credentials").wait_for()
+    assert not page.locator("#message").count()
+    page.get_by_label("password").fill("lovelace")
+    page.get_by_role("button", name="Login").click()
+    page.locator("#message textarea").wait_for()
+    visit.errors[:] = [error for error in visit.errors if "40" not in error]  # the browser's own note of the refusal
 
 
 def test_answers_gradio_s_client_as_the_engine_does(page_of, llama):
@@ -70,9 +283,17 @@ def test_answers_gradio_s_client_as_the_engine_does(page_of, llama):
     prompts = encode_prompts([("Say hello.", "你好")], "alpaca", engine.tokenizer)
     [expected] = engine.answer(prompts, Decoding(max_new_tokens=10))
     assert client.predict("Say hello.", "你好", *settings, api_name="/answer") == expected
+    assert client.predict("Say hello.", "你好", max_new_tokens=10, api_name="/answer") == expected
     assert client.predict("Say hello.", "你好", "alpaca", 10, 3, *settings[3:], api_name="/answer")  # beams
-    with pytest.raises(Exception, match="fit into the model's window of 640"):
-        client.predict("long " * 700, "", *settings, api_name="/answer")
+    for words, options, message in (
+        ("long " * 700, {}, "fit into the model's window of 640"),
+        ("Hi", {"model": "../x"}, "unknown model '../x'"),
+        ("Hi", {"num_beams": 99}, "1 to 8 beams"),
+        ("Hi", {"template": "chat"}, "has no chat template"),
+        (" ", {}, "Write an instruction first"),
+    ):
+        with pytest.raises(Exception, match=message):
+            client.predict(words, "", **options, api_name="/answer")
 
 
 def test_importing_the_page_does_nothing():
@@ -83,8 +304,14 @@ def test_importing_the_page_does_nothing():
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["nowhere"], "unknown model 'nowhere'"), (["x", "--prot", "1"], "unrecognized arguments: --prot")],
+    [
+        (["nowhere"], "unknown model 'nowhere'"),
+        (["x", "--prot", "1"], "unrecognized arguments: --prot"),
+        (["x", "--at_once", "0"], "'0' isn't a whole number, 1 or more"),
+        (["x", "--auth", "ada:lovelace"], "--auth takes env:NAME, an environment variable, or a file"),
+    ],
 )
 def test_mistakes_end_with_code_2_and_no_traceback(words, message):
     done = subprocess.run([sys.executable, "app.py", *words], cwd=HOME, capture_output=True, text=True)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr and not done.stdout
+    assert "lovelace" not in done.stderr

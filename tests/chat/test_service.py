@@ -15,6 +15,12 @@ from xllm.errors import XllmError
 from xllm.inference.generate import Decoding, Engine, encode_prompts
 
 
+@pytest.fixture(scope="module")
+def busy(start_site):
+    """A page that writes one answer at a time, with an API."""
+    return start_site("left", "--at_once", 1, "--openai", "--max_answer", 15000)
+
+
 def service_of(model, **limits) -> Service:
     return Service(Shelf([str(model)]), Limits(**limits))
 

@@ -44,7 +44,7 @@ def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Text
     one = _One(service)
     gr.on(
         [send.click, instruction.submit],
-        one.shown,
+        one.grow,
         asked,
         [output, below],
         show_progress="hidden",
@@ -75,7 +75,7 @@ class _One:
     def __init__(self, service: Service) -> None:
         self.service = service
 
-    async def shown(
+    async def grow(
         self, request: gr.Request, instruction: str, text: str, template: str, *chosen
     ) -> AsyncIterator[tuple]:
         """The growing answer and the line below."""

@@ -1,0 +1,65 @@
+"""Files of answers as the page shows them."""
+
+import pytest
+
+from xllm.chat import rows
+from xllm.errors import XllmError
+
+
+@pytest.fixture
+def found(site, monkeypatch):
+    monkeypatch.setattr("xllm.models.MODELS", site / "model")
+    return rows.files([])["xquad_en"]
+
+
+def test_rows_are_put_side_by_side_with_scores(found, site):
+    assert list(found) == ["left", "right"] and list(rows.files([site / "model" / "left"])) == ["xquad_en"]
+    first, second = rows.read(found)
+    assert first.predictions == {"left": "It is in Greece.", "right": "<script>in Turkey</script>"}
+    assert first.scores["left"] == pytest.approx(100 * 2 * 0.5 / 1.5) and second.scores["left"] == 100
+    assert second.languages == {"left": "ar", "right": "ar"} and second.golds == ["في مصر على النيل"]
+    path = found["left"]
+    path.write_text(path.read_text().splitlines()[0])
+    assert len(rows.read(found)) == 1  # the file is read anew, and rows that one lacks can't be compared
+    path.write_text("{")
+    with pytest.raises(XllmError, match="malformed JSON"):
+        rows.read(found)
+
+
+@pytest.mark.parametrize(
+    ("filter", "kept"),
+    [
+        (rows.Filter(), [0, 1]),
+        (rows.Filter(text="GREECE"), [0]),
+        (rows.Filter(text="القاهرة"), [1]),
+        (rows.Filter(language="ar"), [1]),
+        (rows.Filter(least=90), [1]),
+        (rows.Filter(most=10), [0]),
+        (rows.Filter(language="ar", most=10), []),
+    ],
+)
+def test_filters(found, filter, kept):
+    every = rows.read(found)
+    assert [every.index(row) for row in every if filter(row)] == kept
+
+
+@pytest.mark.parametrize(
+    ("task", "prediction", "golds", "score"),
+    [
+        ("qa", "the Greece", ["x", "Greece"], 100),
+        ("label", "Yes.", ["Yes"], 100),
+        ("label", "Yes and no", ["Yes"], 0),
+        ("translation", "我爱你", ["我爱你"], 100),
+        (None, "same", ["same"], 100),
+        ("qa", "anything", [], None),
+    ],
+)
+def test_scores(task, prediction, golds, score):
+    found = rows.score(prediction, golds, task, "en")
+    assert found is None if score is None else found == pytest.approx(score)
+
+
+def test_differences_are_marked_and_everything_is_escaped():
+    assert rows.differences("a red <b>", "a blue <b>") == "a <del>blue</del><ins>red</ins> &lt;b&gt;"
+    assert rows.differences("我很爱你", "我爱你们") == "我<ins>很</ins>爱你<del>们</del>"
+    assert rows.differences("<i>" * 5000, "x") == "&lt;i&gt;" * 5000
