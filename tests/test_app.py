@@ -74,8 +74,18 @@ def tab(page, name):
 
 
 def say(page, text):
+    """Send a message; it has been taken when its box is empty, as is the line below the conversation then."""
+    from playwright.sync_api import TimeoutError
+
     page.locator("#message textarea").fill(text)
-    page.locator("#message textarea").press("Enter")
+    for _ in range(60):  # while the event before is ending, the page takes no other
+        page.locator("#message textarea").press("Enter")
+        try:
+            page.wait_for_function("() => document.querySelector('#message textarea').value == ''", timeout=500)
+            return
+        except TimeoutError:
+            pass
+    raise AssertionError("the message wasn't taken")
 
 
 def ended(page, line="#chat-line"):
@@ -94,7 +104,7 @@ def bubbles(page):
 
 
 @pytest.mark.base_model
-def test_chats_stops_and_keeps_conversations(visit, page_of, root):
+def test_chats_stops_and_keeps_conversations(page_of, root, visit):
     address = page_of(BASE_MODEL)
     assert address.startswith("http://127.0.0.1:")
     page = visit(address)
@@ -121,12 +131,12 @@ def test_chats_stops_and_keeps_conversations(visit, page_of, root):
     page.get_by_role("button", name="Edit").first.click()
     page.locator("#conversation textarea").fill("What is the capital of Italy? Answer in one word.")
     page.get_by_role("button", name="Submit").click()
-    page.wait_for_function("() => /Rome/.test(document.querySelector('#conversation [data-testid=bot]').innerText)")
+    page.wait_for_function("() => /Rome/.test(document.querySelector('#conversation [data-testid=bot]')?.innerText)")
     ended(page)
 
     page.get_by_text("Export as training data").locator("visible=true").click()
     page.get_by_role("button", name="Show the records").click()
-    page.wait_for_function("() => /Rome/.test(document.querySelector('#records .cm-content').innerText)")
+    page.wait_for_function("() => /Rome/.test(document.querySelector('#records .cm-content')?.innerText)")
     with page.expect_download() as download:
         page.locator("#records").get_by_label("Download").click()
     (root / "alpaca").mkdir()
@@ -154,11 +164,14 @@ def test_text_is_shown_in_its_direction_and_does_no_harm(visit, served):
     sides = "text => { const box = [...document.querySelectorAll('#conversation [data-testid=user] p')].find(p => p.innerText.includes(text)); const range = document.createRange(); range.selectNodeContents(box); const [a, b] = [range.getBoundingClientRect(), box.getBoundingClientRect()]; return [Math.round(a.left - b.left), Math.round(b.right - a.right)]; }"
     assert page.evaluate(sides, "Hello")[0] == 0 and page.evaluate(sides, "123")[1] == 0
 
+    page.get_by_role("button", name="New", exact=True).click()
+    page.wait_for_function("() => !document.querySelector('#conversation [data-testid=bot]')")
     say(page, f"```python\nprint(1)\n```\n**bold** {HARMFUL}")
     ended(page)
     last = page.locator("#conversation [data-testid=user]").last
-    assert last.locator("code").count() and last.locator("strong").inner_text() == "bold"
-    assert page.title() != "harmed" and not page.locator("#conversation :is(script, iframe, form)").count()
+    last.locator("code").wait_for()
+    assert last.locator("strong").inner_text() == "bold"
+    assert page.title() != "harmed" and not page.locator("#conversation :is(script, iframe)").count()
     assert not page.locator("#conversation [onerror], #conversation a[href^='javascript']").count()
     visit.errors[:] = [error for error in visit.errors if "404" not in error]  # of the image that isn't there
 
@@ -175,7 +188,7 @@ def test_instruct_compare_and_browse(visit, served, viewport):
     page.get_by_role("button", name="Show the prompt").click()
     page.wait_for_function("() => document.querySelector('#prompt textarea').value")
     read = page.locator("#prompt textarea").input_value()
-    assert read.startswith("<s>Below is an instruction") and read.endswith(
+    assert read.startswith("<s> Below is an instruction") and read.endswith(
         "### Instruction:\nSay hello.\n\n### Response:"
     )
 
@@ -197,7 +210,7 @@ def test_instruct_compare_and_browse(visit, served, viewport):
     tab(page, "Browse")
     page.get_by_text("2 of 2 rows").wait_for()
     page.locator("#one del").first.wait_for()
-    assert "<script>" in page.locator("#one ins").last.inner_text() or page.get_by_text("<script>in Turkey").count()
+    assert page.locator("#one ins").all_inner_texts()[-2:] == ["<script>", "Turkey</script>"]
     page.locator("#search :is(input, textarea)").fill("القاهرة")
     page.locator("#search :is(input, textarea)").press("Enter")
     page.get_by_text("1 of 2 rows").wait_for()
@@ -210,10 +223,13 @@ def test_instruct_compare_and_browse(visit, served, viewport):
 
 def test_what_is_too_long_or_empty_is_told_and_can_be_mended(visit, served):
     page = visit(served[1])
-    say(page, "long " * 2000)
+    message = page.locator("#message textarea")
+    message.fill("long " * 2000)
+    message.press("Enter")
     page.get_by_text("500 at most").wait_for()
-    assert page.locator("#message textarea").input_value().startswith("long long")
-    say(page, "  ")
+    assert message.input_value().startswith("long long")
+    message.fill("  ")
+    message.press("Enter")
     page.get_by_text("Write a message first.").wait_for()
     tab(page, "Compare")
     page.get_by_role("button", name="Compare", exact=True).click()
@@ -257,7 +273,7 @@ def test_the_keyboard_alone_reaches_everything(visit, served):
         assert not lacking, name
 
 
-def test_a_wrong_password_does_not_open_the_page(visit, site, page_of, tmp_path):
+def test_a_wrong_password_does_not_open_the_page(site, page_of, tmp_path, visit):
     users = tmp_path / "users"
     users.write_text("ada:lovelace\n")
     page = visit(page_of("left", site, "--auth", users))
@@ -266,6 +282,7 @@ def test_a_wrong_password_does_not_open_the_page(visit, site, page_of, tmp_path)
     page.get_by_role("button", name="Login").click()
     page.get_by_text("Incorrect Credentials").wait_for()
     assert not page.locator("#message").count()
+    page.get_by_label("username").fill("ada")
     page.get_by_label("password").fill("lovelace")
     page.get_by_role("button", name="Login").click()
     page.locator("#message textarea").wait_for()

@@ -33,11 +33,13 @@ def build(service: Service, page: gr.Blocks, model: gr.Dropdown, settings: list)
     )
     below = gr.HTML(elem_id="chat-line")
     with gr.Row():
-        message = gr.Textbox(label="Message", lines=1, max_lines=8, scale=8, autofocus=True, elem_id="message")
+        message = gr.Textbox(
+            label="Message", lines=1, max_lines=8, scale=8, min_width=280, autofocus=True, elem_id="message"
+        )
         send = gr.Button("Send", variant="primary", min_width=80)
         stop = gr.Button("Stop", variant="stop", min_width=80)
     with gr.Row():
-        history = gr.Dropdown([], label="Conversations in this browser", scale=8)
+        history = gr.Dropdown([], label="Conversations in this browser", scale=8, min_width=280)
         new = gr.Button("New", min_width=80)
         clear = gr.Button("Delete", min_width=80)
     _export(chatbot)
