@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from xllm.chat.service import Full, Limits, Service, TooLong
 from xllm.chat.shelf import Shelf
@@ -114,6 +115,21 @@ def test_what_is_too_much_is_refused(site):
             await last(service, "../left", "Hello")
         done = await asyncio.gather(*(last(service, "left", "Hello", 50) for _ in range(3)), return_exceptions=True)
         assert sorted(type(one) for one in done if isinstance(one, Exception)) == [Full]
+
+    asyncio.run(main())
+
+
+def test_a_lack_of_memory_is_told_and_leaves_the_server_alive(site):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    async def main():
+        service = service_of(site / "model" / "left", at_once=1)
+        hook = (await service.shelf.engine("left")).model.register_forward_hook(fail)
+        with pytest.raises(XllmError, match="out of memory: a shorter prompt"):
+            await last(service, "left", "Hello")
+        hook.remove()
+        assert (await last(service, "left", "Hello"))[-1].tokens == 5
 
     asyncio.run(main())
 

@@ -12,7 +12,7 @@ from xllm.chat.service import Service
 from xllm.errors import XllmError, unknown
 
 LISTED = 200  # rows of the table
-BEGINNING = 80  # characters of a text in the table
+BEGINNING = 60  # characters of a text in the table
 ANY = "any"
 
 
@@ -27,8 +27,8 @@ def build(
     with gr.Row():
         text = gr.Textbox(label="Text in question or answer", elem_id="search")
         language = gr.Dropdown([ANY], value=ANY, label="Language of an answer")
-        least = gr.Slider(0, 100, value=0, step=1, label="Score, at least")
-        most = gr.Slider(0, 100, value=100, step=1, label="Score, at most")
+        least = gr.Slider(0, 100, value=0, step=1, min_width=200, label="Score, at least")
+        most = gr.Slider(0, 100, value=100, step=1, min_width=200, label="Score, at most")
     count = gr.HTML(elem_id="count")
     table = gr.Dataframe([], interactive=False, max_height=260, elem_id="rows", buttons=[], label="Rows")
     with gr.Row():
@@ -106,7 +106,7 @@ class _Browsing:
         more = f"; the first {LISTED} are listed" if len(found) > LISTED else ""
         return (
             shown.words(f"{len(found)} of {len(every)} rows{more}"),
-            gr.Dataframe(cells, headers=["row", "input", *models]),
+            gr.Dataframe(cells, headers=["row", "input", *models], column_widths=_widths(len(models))),
             gr.Dropdown([(ANY, ANY), *names]),
             1,
             _in_full(found[0]) if found else "",
@@ -132,6 +132,11 @@ class _Browsing:
         if not 1 <= (number or 0) <= len(found):
             raise XllmError(f"there is no row {number}; {len(found)} rows match")
         return found[int(number) - 1]
+
+
+def _widths(models: int) -> list[str]:
+    """Of the table's columns: the scores of up to three models have half of it."""
+    return ["8%", "42%", *[f"{50 / min(models, 3):.0f}%"] * models] if models else ["8%", "92%"]
 
 
 def _named(code: str) -> str:
@@ -161,7 +166,8 @@ def _in_full(row: rows.Row) -> str:
         marked = html.escape(text) if gold is None else rows.differences(text, gold)
         facts = [_points(row.scores[model]), _named(row.languages[model]) if row.languages[model] else "empty"]
         answers.append(_part(f"{model} · {' · '.join(filter(None, facts))}", marked))
-    return f"{''.join(parts)}<div class='side-by-side'>{''.join(answers)}</div>"
+    legend = "<p><small>beside the right answer: <ins>added</ins> <del>missing</del></small></p>" if row.golds else ""
+    return f"{''.join(parts)}<div class='side-by-side'>{''.join(answers)}</div>{legend}"
 
 
 def _part(title: str, inner: str) -> str:

@@ -16,10 +16,11 @@ textarea, .bidi, #conversation .message :is(p, li, h1, h2, h3, h4, blockquote, t
   unicode-bidi: plaintext; text-align: start;
 }
 .bidi { white-space: pre-wrap; overflow-wrap: anywhere; }
+.wrap-inner input { text-overflow: ellipsis; padding-inline-end: 1.5rem; }
 @media (max-width: 480px) { .tab-wrapper .tab-container button { padding-inline: .6rem !important; } }
 .side-by-side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: 1rem; }
-.side-by-side ins { background: #fde8c8; color: #222; text-decoration: underline; }
-.side-by-side del { color: #b42318; }
+#one ins { background: #fde8c8; color: #222; text-decoration: underline; }
+#one del { color: #b42318; }
 """
 # nothing on the page, whatever a model writes into it, may ask anything of another machine
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; form-action 'none'"
@@ -31,7 +32,7 @@ def build(service: Service) -> gr.Blocks:
     names = service.shelf.names()
     with gr.Blocks(title=f"xllm · {names[0]}", analytics_enabled=False) as page:
         with gr.Row(equal_height=True):
-            model = gr.Dropdown(names, value=names[0], label="Model", filterable=False, min_width=280)
+            model = gr.Dropdown(names, value=names[0], label="Model", filterable=False, min_width=280, scale=2)
             with gr.Column(min_width=280):
                 status = gr.HTML(elem_id="status")
         chosen = settings(service.limits)
