@@ -210,7 +210,7 @@ def test_instruct_compare_and_browse(visit, served, viewport):
     tab(page, "Browse")
     page.get_by_text("2 of 2 rows").wait_for()
     page.locator("#one del").first.wait_for()
-    assert page.locator("#one ins").all_inner_texts()[-2:] == ["<script>", "Turkey</script>"]
+    assert page.locator("#one .side-by-side ins").all_inner_texts()[-2:] == ["<script>", "Turkey</script>"]
     page.locator("#search :is(input, textarea)").fill("القاهرة")
     page.locator("#search :is(input, textarea)").press("Enter")
     page.get_by_text("1 of 2 rows").wait_for()

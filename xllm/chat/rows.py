@@ -91,7 +91,7 @@ def _terms(path: Path) -> dict[str, tuple[str | None, str]]:
     """The task and the language of each dataset in a file, which its run.json tells."""
     facts = path.with_name(path.name.removesuffix(ENDING) + ".run.json")
     terms = records.read_json(facts)["mixture"]["terms"] if facts.is_file() else []
-    return {term["from"]: (term["task"], term["language"] or "en") for term in terms}
+    return {term["from"]: (term.get("task"), term.get("language") or "en") for term in terms}
 
 
 @dataclass(frozen=True)
