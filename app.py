@@ -8,6 +8,9 @@ import sys
 from xllm.errors import XllmError
 
 
+SESSIONS = 100  # browsers and clients whose state is kept, a quarter of a MiB each; gradio would keep 10,000
+
+
 def build(service):
     """The page (a gradio.Blocks) of an `xllm.chat.service.Service`."""
     from xllm.chat import page
@@ -96,6 +99,7 @@ def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> 
             footer_links=[],
             run_history=False,
             enable_monitoring=False,
+            state_session_capacity=SESSIONS,
             ssr_mode=False,
             app_kwargs={"routes": routes},
         )
