@@ -7,7 +7,6 @@ import sys
 
 from xllm.errors import XllmError
 
-
 SESSIONS = 100  # browsers and clients whose state is kept, a quarter of a MiB each; gradio would keep 10,000
 
 
