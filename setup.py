@@ -51,6 +51,7 @@ setup(
             "sacrebleu[ja,ko]",
             "bert-score",
             "openai>=3",
+            "httpx",
             'lm-eval[hf]; python_version >= "3.11"',
         ],
     },

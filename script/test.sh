@@ -14,4 +14,5 @@ fi
 
 ruff check .
 ruff format --check .
-exec python3 -m pytest -n 2 "$@"
+# two processes with a thread each do more than one with two
+OMP_NUM_THREADS=1 exec python3 -m pytest -n 2 --dist worksteal "$@"

@@ -71,7 +71,7 @@ def test_votes_are_lines_that_nobody_tears(tmp_path, monkeypatch):
     assert found[0].keys() == {"time", *asked, "answers", "vote"} and found[0]["vote"] == "a"
     with votes.file().open("a") as file:
         file.write('{"time": "torn')
-    votes.cast(votes.BAD, asked | {"answers": ["", ""]})
+    votes.cast(votes.BOTH_BAD, asked | {"answers": ["", ""]})
     assert [vote["vote"] for vote in records.read_jsonl(votes.file())] == ["a"] * 40 + ["both bad"]
     with pytest.raises(XllmError, match="unknown vote 'c'"):
         votes.cast("c", asked | {"answers": ["", ""]})

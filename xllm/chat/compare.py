@@ -144,7 +144,11 @@ def _outputs(problem: str, columns: list | None = None, comparison: dict | None 
         return [problem, gr.Radio([], value=None, interactive=False), gr.Button(interactive=False), None, *columns]
     places = PLACES[len(comparison["models"])]
     bad = "Both bad" if len(places) == 2 else "All bad"
-    choices = [*((place, str(number)) for number, place in enumerate(places)), ("Tie", votes.TIE), (bad, votes.BAD)]
+    choices = [
+        *((place, str(number)) for number, place in enumerate(places)),
+        ("Tie", votes.TIE),
+        (bad, votes.BOTH_BAD),
+    ]
     radio = gr.Radio(choices, value=None, interactive=True)
     return [problem, radio, gr.Button(interactive=True), comparison, *columns]
 
@@ -156,7 +160,7 @@ def _vote(comparison: dict | None, choice: str | None) -> list:
         text = "Choose first." if comparison else "There is nothing to vote on: compare first."
         return [shown.problem(text), gr.skip(), gr.skip(), comparison, *boxes]
     models = comparison["models"]
-    vote = models[int(choice)] if choice not in (votes.TIE, votes.BAD) else choice
+    vote = models[int(choice)] if choice not in (votes.TIE, votes.BOTH_BAD) else choice
     try:
         votes.cast(vote, comparison)
     except XllmError as error:

@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from xllm import languages, models, records
+from xllm.evaluation.answers import ENDING
 from xllm.evaluation.question_answering import exact_match, f1
 
-ENDING = ".inference.jsonl"
 # words, and each character of scripts that are written without spaces
 SINGLE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 TOKENS = re.compile(rf"[{SINGLE}]|[^\W{SINGLE}]+|\s+|[^\w\s]")

@@ -17,19 +17,18 @@ from filelock import FileLock
 
 from xllm import models
 from xllm.errors import XllmError, unknown
-
-TIE, BAD = "tie", "both bad"
+from xllm.evaluation.reporting.votes import BOTH_BAD, FILE, TIE
 
 
 def file() -> Path:
     """Where votes are kept."""
-    return models.MODELS / "votes.jsonl"
+    return models.MODELS / FILE
 
 
 def cast(vote: str, comparison: dict) -> None:
     """Add a vote on a comparison, which has all other fields but the time. Raises XllmError for no such choice, and
     where the file can't be written."""
-    if vote not in (choices := [*comparison["models"], TIE, BAD]):
+    if vote not in (choices := [*comparison["models"], TIE, BOTH_BAD]):
         raise unknown("vote", vote, choices)
     time = datetime.now(timezone.utc).isoformat(timespec="seconds")
     line = json.dumps({"time": time, **comparison, "vote": vote}, ensure_ascii=False) + "\n"
