@@ -7,7 +7,7 @@ import sys
 
 from xllm.errors import XllmError
 
-SESSIONS = 100  # browsers and clients whose state is kept, a quarter of a MiB each; gradio would keep 10,000
+SESSIONS = 1000  # browsers whose state is kept, a quarter of a MiB each; gradio would keep 10,000
 
 
 def build(service):
@@ -77,10 +77,12 @@ def serve(args: argparse.Namespace) -> None:
 
 def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> None:
     import gradio as gr
+    from starlette.middleware import Middleware
 
     from xllm.chat import access, page
 
     routes = access.closed_routes()
+    own_site = Middleware(access.OwnSite, local=_is_loopback(args.host) and not args.share)
     if args.openai:
         from xllm.chat import openai_api
 
@@ -100,7 +102,7 @@ def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> 
             enable_monitoring=False,
             state_session_capacity=SESSIONS,
             ssr_mode=False,
-            app_kwargs={"routes": routes},
+            app_kwargs={"routes": routes, "middleware": [own_site]},
         )
     except OSError as error:
         raise XllmError(f"cannot serve on {args.host}, port {args.port or '7860 to 7959'}: {error}") from error

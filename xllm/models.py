@@ -57,7 +57,10 @@ def short_name(name: str) -> str:
 def run_facts(name: str) -> dict:
     """What run.json says of how a model was tuned; empty for a model that wasn't tuned here."""
     path = folder_of(name) / "run.json"
-    return read_json(path) if path.is_file() else {}
+    facts = read_json(path) if path.is_file() else {}
+    if not isinstance(facts, dict) or not isinstance(facts.get("encoding", {}), dict):
+        raise XllmError(f"{path} doesn't say how the model was tuned; remove it, or tune anew")
+    return facts
 
 
 def template_of(name: str) -> str:

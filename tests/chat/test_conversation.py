@@ -29,8 +29,12 @@ def test_earlier_turns_are_read_as_training_rows(llama, root):
     assert conversation.encode(TURNS, "alpaca", tokenizer) == [*row, *last]
     assert conversation.encode(TURNS[2:], "alpaca", tokenizer) == last
     assert conversation.encode_one("再说一次。", "", "alpaca", tokenizer) == last
-    system = conversation.encode([{"role": "system", "content": "Be brief."}, TURNS[0]], "raw", tokenizer)
-    assert system == tokenizer("Be brief.\n\nSay hello.")["input_ids"]
+    expected = tokenizer("Be brief.\n\nSay hello.")["input_ids"]
+    brief = {"role": "system", "content": "Be brief."}
+    for said in ([brief, TURNS[0]], [TURNS[1], brief, TURNS[0]]):
+        assert conversation.encode(said, "raw", tokenizer) == expected
+    # what was never answered, as where the answer was stopped at once, is no turn; nor is the next question its answer
+    assert conversation.encode([TURNS[2], TURNS[0]], "raw", tokenizer) == tokenizer("Say hello.")["input_ids"]
 
 
 def test_a_chat_template_has_all_turns(smol):
@@ -49,6 +53,10 @@ def test_the_template_is_that_of_the_tuning(llama, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "run.json").write_text(json.dumps({"encoding": {"template": "raw"}}))
     assert conversation.template_for(conversation.OWN, str(tmp_path), tokenizer) == "raw"
+    for broken in ([], {"encoding": None}, {"encoding": {"template": "gone"}}):
+        (tmp_path / "run.json").write_text(json.dumps(broken))
+        with pytest.raises(XllmError, match="doesn't say how the model was tuned|unknown template 'gone'"):
+            conversation.template_for(conversation.OWN, str(tmp_path), tokenizer)
     with pytest.raises(XllmError, match="has no chat template"):
         conversation.template_for("chat", str(llama), tokenizer)
 

@@ -66,6 +66,9 @@ def test_completions_go_on_from_the_text_as_it_stands(client, guarded):
     events = client.completions.create(model="left", prompt=texts[0], max_tokens=7, stop=[stop], stream=True)
     assert "".join(event.choices[0].text for event in events) == choice.text
     assert client.completions.create(model="left", prompt="x", max_tokens=3, temperature=0.9, top_p=0.9).choices
+    greedy = client.completions.create(model="left", prompt=texts[0], max_tokens=7, temperature=1e-40, seed=7)
+    assert greedy.choices[0].text == expected[0]  # so cold that logits would overflow
+    assert len(client.completions.create(model="left", prompt=["x " * 2000] * 40, max_tokens=1).choices) == 40
 
 
 def test_only_models_that_are_there_can_be_named(client):
@@ -90,6 +93,8 @@ def test_only_models_that_are_there_can_be_named(client):
         ({"max_tokens": 10**6}, "from 1 to 2048"),
         ({"temperature": 7}, "temperature must be a number from 0 to 2"),
         ({"stop": [""]}, "stop must be text"),
+        ({"temperature": 1, "seed": 7}, "seed isn't supported where answers are drawn"),
+        ({"extra_body": {"stream": "false"}}, "stream must be true or false"),
         ({"extra_body": {"speed": 3}}, "Unrecognized request argument supplied: speed"),
     ],
 )
@@ -145,8 +150,26 @@ def test_no_file_of_the_machine_is_served(guarded):
                 assert found.status_code in (403, 404), (route, path)
         for path in ("static", "assets", "theme", "svelte"):
             assert user.get(f"/{path}/..%2f..%2f..%2f..%2f..%2fetc/passwd").status_code >= 400
-        assert user.post("/gradio_api/upload", files={"files": b"x"}).status_code == 403
+        for route in ("upload", "upload/", "process_recording", "component_server", "process_recording/"):
+            assert user.post(f"/gradio_api/{route}", files={"files": b"x"}).status_code == 403, route
+        assert user.get("/gradio_api/deep_link").status_code == 403
         assert user.post("/v1/completions", content=b"{}", headers={"content-type": "text/plain"}).status_code == 401
+
+
+def test_pages_of_other_sites_get_no_answer(guarded):
+    """What a foreign page lets a visitor's browser ask: with its own Origin, or by a name that it points here."""
+    address = guarded[1]
+    port, auth = address.rpartition(":")[2], ("bob", "builder")
+    for headers, status in (
+        ({"origin": address}, 200),
+        ({"host": f"localhost:{port}", "origin": f"http://localhost:{port}"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "evil.example"}, 403),
+        ({"host": f"evil.example:{port}", "origin": f"http://evil.example:{port}"}, 403),
+    ):
+        assert httpx.get(f"{address}/v1/models", auth=auth, headers=headers).status_code == status, headers
+        assert (httpx.get(f"{address}/", headers=headers).status_code == 403) == (status == 403), headers
 
 
 def test_passwords_come_from_the_environment_or_a_file_alone(tmp_path, monkeypatch):
@@ -155,6 +178,9 @@ def test_passwords_come_from_the_environment_or_a_file_alone(tmp_path, monkeypat
     assert users(str(file)) == [("ada", "love:lace"), ("bob", "builder")]
     monkeypatch.setenv("USERS", "ada:x")
     assert users("env:USERS") == [("ada", "x")]
+    file.write_text("ada:old\nada:new\n")
+    with pytest.raises(XllmError, match="each user once"):
+        users(str(file))
     file.write_text("ada\n")
     for where in ("ada:lovelace", str(file), str(tmp_path), "env:NOBODY", "env:"):
         with pytest.raises(XllmError, match="--auth takes env:NAME") as error:

@@ -82,8 +82,9 @@ def test_who_leaves_or_stops_frees_the_place_and_the_model(site):
             while len(service.line) < 2:
                 await asyncio.sleep(0.01)
             service.stop("a session")
-            ends = [answers[-1].end for answers in await asyncio.gather(waiting, other)]
-        assert ends == ["stopped", "stopped"] and len(service.line) == 0
+            first, second = [answers[-1] for answers in await asyncio.gather(waiting, other)]
+        assert first.end == second.end == "stopped" and len(service.line) == 0
+        assert second.tokens == 0 and second.seconds == 0  # it wasn't begun only to be stopped
 
     asyncio.run(main())
 
@@ -161,10 +162,11 @@ def test_a_broken_folder_is_told_and_can_be_mended(site, llama, monkeypatch, cap
     asyncio.run(main())
 
 
-def test_sixteen_clients_at_once_get_their_own_answers(busy):
+def test_sixteen_clients_at_once_get_their_own_answers(start_site):
+    """Four answers are written at a time."""
     from gradio_client import Client
 
-    site, address, _ = busy
+    site, address, _ = start_site("left", "--at_once", 4)
     engine = Engine.load(str(site / "model" / "left"))
     texts = [f"Tell me of {letter}" for letter in "abcdefghijklmnop"]
     prompts = encode_prompts([(text, "") for text in texts], "raw", engine.tokenizer)

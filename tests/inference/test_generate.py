@@ -151,7 +151,7 @@ def test_padding_is_on_the_left():
     [
         ({"temperature": 0.5}, "--temperature has no effect without --do_sample"),
         ({"top_k": 5}, "--top_k has no effect"),
-        ({"do_sample": True, "temperature": 0.0}, "--temperature 0.0: it must be above 0"),
+        ({"do_sample": True, "temperature": 0.0}, "--temperature 0.0: it must be 0.01 or more"),
         ({"do_sample": True, "top_p": 1.5}, "--top_p 1.5: it must be above 0, and 1 at most"),
         ({"max_new_tokens": 0}, "--max_new_tokens 0: it must be 1 or more"),
         ({"num_beams": 0}, "--num_beams 0"),

@@ -3,9 +3,12 @@
 import base64
 import binascii
 import os
+import re
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -13,7 +16,10 @@ from starlette.routing import Route
 from xllm.errors import XllmError
 
 # the page has no files to hand out or to take, so the routes by which gradio does that are shut
-CLOSED = ("file={path:path}", "file/{path:path}", "proxy={path:path}", "upload", "upload/")
+CLOSED = ("file={path:path}", "file/{path:path}", "proxy={path:path}", "custom_component/{path:path}")
+CLOSED += ("stream/{path:path}", "vibe-edit", "undo-vibe-edit", "vibe-code", "upload", "upload_progress")
+CLOSED += ("process_recording", "component_server", "deep_link")
+LOCAL = ("127.0.0.1", "localhost", "[::1]")  # the hosts by which a page on the own machine is asked for
 HOW = "--auth takes env:NAME, an environment variable, or a file, with user:password in each line"
 
 
@@ -29,8 +35,9 @@ def users(where: str) -> list[tuple[str, str]]:
         except (OSError, ValueError):
             raise XllmError(f"--auth: there is no such file, or it can't be read; {HOW}") from None
     pairs = [tuple(line.strip().split(":", 1)) for line in text.splitlines() if line.strip()]
-    if not pairs or not all(len(pair) == 2 and all(pair) for pair in pairs):
-        raise XllmError(f"--auth: what it names isn't user:password; {HOW}")
+    names = [pair[0] for pair in pairs]
+    if not pairs or not all(len(pair) == 2 and all(pair) for pair in pairs) or len(names) > len(set(names)):
+        raise XllmError(f"--auth: what it names isn't user:password, each user once; {HOW}")
     return pairs
 
 
@@ -40,7 +47,30 @@ def closed_routes() -> list[Route]:
     async def refuse(request: Request) -> Response:
         return JSONResponse({"detail": "this page serves and takes no files"}, status_code=403)
 
-    return [Route(f"/gradio_api/{path}", refuse, methods=["GET", "HEAD", "POST"]) for path in CLOSED]
+    paths = [f"/gradio_api/{path}{end}" for path in CLOSED for end in ("", "/")]
+    return [Route(path, refuse, methods=["GET", "HEAD", "POST"]) for path in paths]
+
+
+class OwnSite:
+    """Middleware that refuses what other sites' pages ask in a visitor's browser: requests whose Origin isn't the host
+    that they go to and, where the page is for this machine alone, those by another name of the host, to which a foreign
+    site can have pointed its own name."""
+
+    def __init__(self, app, local: bool) -> None:
+        self.app, self.local = app, local
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] in ("http", "websocket") and not self._is_own(Headers(scope=scope)):
+            response = JSONResponse({"detail": "this page answers its own site alone"}, status_code=403)
+            await response(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _is_own(self, headers: Headers) -> bool:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self.local and re.sub(r":\d+$", "", host) not in LOCAL:
+            return False
+        return origin is None or urlsplit(origin).netloc in (host, headers.get("x-forwarded-host"))
 
 
 def lets_in(pairs: list[tuple[str, str]], header: str) -> bool:
@@ -48,10 +78,12 @@ def lets_in(pairs: list[tuple[str, str]], header: str) -> bool:
     scheme, _, given = header.partition(" ")
     if scheme.lower() == "basic":
         try:
-            given = base64.b64decode(given, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+            given = base64.b64decode(given, validate=True)
+        except binascii.Error:
             return False
-    elif scheme.lower() != "bearer":
+    elif scheme.lower() == "bearer":
+        given = given.encode("latin-1")  # as headers are decoded
+    else:
         return False
     # all are compared, so that the time tells nothing
-    return any([secrets.compare_digest(given.encode(), ":".join(pair).encode()) for pair in pairs])
+    return any([secrets.compare_digest(given, ":".join(pair).encode()) for pair in pairs])

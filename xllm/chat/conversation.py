@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xllm import models
 from xllm.errors import XllmError
 from xllm.inference.generate import CHAT, check_wording, encode_prompts
-from xllm.prompts import TEMPLATES
+from xllm.prompts import TEMPLATES, check_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -24,7 +24,7 @@ def template_for(template: str, source: str, tokenizer: "PreTrainedTokenizerFast
         return check_wording(template, tokenizer, models.short_name(source))
     if "encoding" not in models.run_facts(source) and tokenizer.chat_template is not None:
         return CHAT
-    return models.template_of(source)
+    return check_template(models.template_of(source))
 
 
 def encode(messages: list[dict[str, str]], template: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:
@@ -37,13 +37,14 @@ def encode(messages: list[dict[str, str]], template: str, tokenizer: "PreTrained
         return _by_chat_template(messages, tokenizer)
     system = "\n\n".join(message["content"] for message in messages if message["role"] == "system")
     said = [message for message in messages if message["role"] != "system"]
-    ids: list[int] = []
+    ids, first = [], True
     for number, message in enumerate(said):
-        if message["role"] != "user":
-            continue
-        instruction = f"{system}\n\n{message['content']}" if system and number == 0 else message["content"]
-        answer = said[number + 1]["content"] if number + 1 < len(said) else None
-        ids += _turn(instruction, answer, template, tokenizer)
+        following = said[number + 1] if number + 1 < len(said) else None
+        if message["role"] != "user" or (following and following["role"] != "assistant"):
+            continue  # nothing was answered to it, as where the answer was stopped before its first token
+        instruction = f"{system}\n\n{message['content']}" if system and first else message["content"]
+        ids += _turn(instruction, following and following["content"], template, tokenizer)
+        first = False
     return ids
 
 

@@ -23,7 +23,7 @@ from starlette.routing import Mount
 
 from xllm.chat import conversation
 from xllm.chat.access import lets_in
-from xllm.chat.service import Answer, Full, Service, TooLong
+from xllm.chat.service import Answer, Full, Service, TooLong, Unavailable
 from xllm.errors import XllmError
 
 # of fields that would change an answer in ways that aren't supported: the values that leave it as it is
@@ -48,6 +48,7 @@ USED = {"model", "messages", "prompt", "stream", "stream_options", "max_tokens",
     "temperature",
     "top_p",
     "stop",
+    "seed",
 }
 SHORT = 16  # tokens of a completion without max_tokens, as OpenAI has it
 STOPS = 4  # texts that may end an answer
@@ -96,6 +97,10 @@ def mount(service: Service, pairs: list[tuple[str, str]]) -> Mount:
     @api.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> JSONResponse:
         return _refusal(error)
+
+    @api.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> JSONResponse:  # the server's log tells more
+        return _refusal(Refused(f"the server failed: {type(error).__name__}", None, 500))
 
     @api.exception_handler(404)
     @api.exception_handler(405)
@@ -161,22 +166,25 @@ def _read(service: Service, fields: dict, chat: bool) -> Asked:
     if not isinstance(stops, list) or len(stops) > STOPS or not all(isinstance(stop, str) and stop for stop in stops):
         raise Refused(f"stop must be text, or a list of up to {STOPS} texts", "stop")
     options = fields.get("stream_options", {})
-    streamed, with_usage = fields.get("stream", False), isinstance(options, dict) and options.get("include_usage")
-    return Asked(model, encoders, _decoding(service, fields, chat), stops, chat, bool(streamed), bool(with_usage))
+    streamed = fields.get("stream", False)
+    if not isinstance(streamed, bool):
+        raise Refused("stream must be true or false", "stream")
+    with_usage = isinstance(options, dict) and options.get("include_usage")
+    return Asked(model, encoders, _decoding(service, fields, chat), stops, chat, streamed, bool(with_usage))
 
 
 def _decoding(service: Service, fields: dict, chat: bool):
-    from xllm.inference.generate import Decoding
+    from xllm.inference.generate import COLDEST, Decoding
 
     temperature, top_p = _number(fields, "temperature", 0, 2), _number(fields, "top_p", 0, 1)
     name = "max_completion_tokens" if "max_completion_tokens" in fields else "max_tokens"
     most = fields.get(name, min(service.limits.answer, 512 if chat else SHORT))
     if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= service.limits.answer:
         raise Refused(f"{name} must be a whole number from 1 to {service.limits.answer}", name)
-    if temperature == 0 or (temperature is None and top_p is None):
+    if top_p == 0 or (temperature is None and top_p is None) or (temperature is not None and temperature < COLDEST):
         return Decoding(most)
-    if top_p == 0:
-        return Decoding(most)
+    if "seed" in fields:
+        raise Refused("seed isn't supported where answers are drawn; at temperature 0 they are always the same", "seed")
     return Decoding(most, do_sample=True, temperature=temperature, top_p=top_p)
 
 
@@ -221,7 +229,8 @@ def _prompts(service: Service, fields: dict) -> list:
     prompts = [given] if isinstance(given, str) else given
     if not isinstance(prompts, list) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
         raise Refused("prompt must be text, or a list of texts", "prompt")
-    _check_text(service, *prompts, param="prompt")
+    for prompt in prompts:
+        _check_text(service, prompt, param="prompt")
     return [
         lambda engine, prompt=prompt: conversation.encode_one(prompt, "", "raw", engine.tokenizer) for prompt in prompts
     ]
@@ -236,7 +245,9 @@ def _check_text(service: Service, *texts: str, param: str) -> None:
 
 def _as_refused(error: XllmError, param: str | None = None) -> Refused:
     if isinstance(error, TooLong):
-        return Refused(str(error), param or "messages", 400, "context_length_exceeded")
+        return Refused(str(error), param, 400, "context_length_exceeded")
+    if isinstance(error, Unavailable):
+        return Refused(str(error), None, 503)
     if isinstance(error, Full):
         return Refused(str(error), None, 429, "rate_limit_exceeded")
     return Refused(str(error), param)
@@ -256,7 +267,7 @@ async def _respond(service: Service, request: Request, asked: Asked):
             return StreamingResponse(_events(asked, head, first, answers), media_type="text/event-stream")
         done = [await _last(request, one) for one in answers]
     except XllmError as error:
-        raise _as_refused(error) from None
+        raise _as_refused(error, "messages" if asked.chat else "prompt") from None
     choices = [_choice(asked, number, answer.text, answer.end) for number, answer in enumerate(done)]
     kind = "chat.completion" if asked.chat else "text_completion"
     return {**head, "object": kind, "choices": choices, "usage": _usage(done)}

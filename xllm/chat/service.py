@@ -25,6 +25,10 @@ class TooLong(XllmError):
     """A prompt that is longer than this server or the model's window allows."""
 
 
+class Unavailable(XllmError):
+    """A model that can't be loaded, or not go on for lack of memory: no fault of the request."""
+
+
 @dataclass(frozen=True)
 class Limits:
     prompt: int = 4096  # tokens of a prompt
@@ -126,14 +130,19 @@ class Service:
             if not entry.done.is_set():
                 yield Answer(loading=entry.share)
         if entry.engine is None:
-            raise XllmError(entry.problem)
+            raise Unavailable(entry.problem)
         prompt = encode(entry.engine)
         self._check(prompt, decoding, entry.engine)
+        del entry  # who waits doesn't keep a model in memory
         with self.line.join() as place:
             while place() and not stop.is_set():
                 yield Answer(place=place(), prompt_tokens=len(prompt))
                 await asyncio.sleep(BEAT / 2)
-            async with aclosing(_write(entry.engine, prompt, decoding, stop)) as answers:
+            if stop.is_set():
+                yield Answer(prompt_tokens=len(prompt), end="stopped")
+                return
+            engine = await self.shelf.engine(model)
+            async with aclosing(_write(engine, prompt, decoding, stop)) as answers:
                 async for answer in answers:
                     yield answer
 
@@ -212,6 +221,6 @@ def _told(failure: Exception) -> Exception:
     """What a failure of the model says to who asked."""
     from xllm.inference.answering import out_of_memory
 
-    if isinstance(failure, RuntimeError) and out_of_memory(failure):
-        return XllmError("out of memory: a shorter prompt or answer, or fewer beams, takes less")
+    if isinstance(failure, MemoryError) or (isinstance(failure, RuntimeError) and out_of_memory(failure)):
+        return Unavailable("out of memory: a shorter prompt or answer, or fewer beams, takes less")
     return failure

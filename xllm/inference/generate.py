@@ -1,5 +1,6 @@
 """From prompts to answers with `transformers`' own generation."""
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,9 @@ from xllm.prompts import TEMPLATES, check_template, raw
 BEAT = 0.25  # seconds, after which a stream is heard of even if nothing was written
 
 
+COLDEST = 0.01  # temperature; below, logits overflow, which ends a GPU's process
+
+
 @dataclass(frozen=True)
 class Decoding:
     """How an answer is chosen, in the words of `transformers.GenerationConfig`; greedy as it stands."""
@@ -43,8 +47,10 @@ class Decoding:
                 raise XllmError(f"--{name} {value}: it must be 1 or more")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise XllmError(f"--top_p {self.top_p}: it must be above 0, and 1 at most")
-        if self.temperature is not None and self.temperature <= 0:
-            raise XllmError(f"--temperature {self.temperature}: it must be above 0 (greedy is without --do_sample)")
+        if self.temperature is not None and not COLDEST <= self.temperature < math.inf:
+            raise XllmError(
+                f"--temperature {self.temperature}: it must be {COLDEST} or more (greedy is without --do_sample)"
+            )
         sampling = [name for name in ("temperature", "top_p", "top_k") if getattr(self, name) is not None]
         if sampling and not self.do_sample:
             raise XllmError(f"--{sampling[0]} has no effect without --do_sample")
