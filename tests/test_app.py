@@ -176,6 +176,97 @@ def test_text_is_shown_in_its_direction_and_does_no_harm(visit, served):
     visit.errors[:] = [error for error in visit.errors if "404" not in error]  # of the image that isn't there
 
 
+def longest(page, tokens):
+    """Set the length of answers; the settings are open then."""
+    box = page.get_by_label("number input for Longest answer, in tokens")
+    if not box.is_visible():
+        page.get_by_text("Settings").click()
+    box.fill(str(tokens))
+    box.press("Tab")
+
+
+def edit(page, number, text):
+    page.get_by_role("button", name="Edit").nth(number).click()
+    page.locator("#conversation textarea").fill(text)
+    page.get_by_role("button", name="Submit").click()
+
+
+def test_a_turn_that_is_edited_into_something_over_long_costs_nothing(visit, served):
+    page = visit(served[1])
+    longest(page, 20)
+    for text in ("First.", "Second."):
+        say(page, text)
+        ended(page)
+    told = bubbles(page)
+    assert len(told) == 4
+    page.locator("#message textarea").fill("unsent")
+    edit(page, 0, "long " * 2000)
+    page.get_by_text("500 at most").wait_for()
+    assert bubbles(page) == told and page.locator("#message textarea").input_value() == "unsent"
+    page.reload()
+    page.get_by_text("Second.").first.wait_for()
+    assert bubbles(page) == told
+
+
+def writing(page):
+    page.wait_for_function("() => /writing/.test(document.querySelector('#chat-line').innerText)")
+
+
+def test_what_is_typed_meanwhile_stays(visit, served):
+    page = visit(served[1])
+    say(page, "First.")
+    writing(page)
+    page.locator("#message textarea").fill("and then")
+    ended(page)
+    assert page.locator("#message textarea").input_value() == "and then"
+
+
+def test_an_answer_that_is_left_harms_no_other_conversation(visit, start_site):
+    page = visit(start_site("left", "--at_once", 1)[1])
+    settle = "() => !document.querySelector('#conversation [data-testid=user]')"
+    shown = "text => document.querySelector('#conversation [data-testid=user]')?.innerText.includes(text)"
+    say(page, "The older one.")
+    ended(page)
+    older = bubbles(page)
+    page.get_by_role("button", name="New", exact=True).click()
+    page.wait_for_function(settle)
+    longest(page, 2000)
+    say(page, "The newer one.")
+    page.wait_for_function("() => /\\d\\d tokens.*writing/.test(document.querySelector('#chat-line').innerText)")
+
+    def choose(title):
+        page.get_by_label("Conversations in this browser").click()
+        page.get_by_role("option", name=title).click()
+        page.wait_for_function(shown, arg=title)
+
+    choose("The older one.")
+    longest(page, 5)
+    say(page, "Go on.")  # which waits for the other answer unless that has really ended
+    assert "5 tokens" in ended(page)
+    longer = bubbles(page)
+    assert longer[:2] == older and longer[2] == "Go on." and len(longer) == 4
+    for _ in range(2):
+        choose("The newer one.")
+        newer = bubbles(page)
+        assert len(newer) == 2 and 0 < len(newer[1].split()) < 2000
+        choose("The older one.")
+        assert bubbles(page) == longer
+        page.reload()
+        page.wait_for_function("() => document.querySelector('#conversation [data-testid=user]')")
+    longest(page, 2000)
+    for leave in ("New", "Delete"):
+        say(page, f"Left by {leave}.")
+        writing(page)
+        page.get_by_role("button", name=leave, exact=True).click()
+        page.wait_for_function(settle)
+    longest(page, 5)
+    say(page, "Last.")
+    ended(page)
+    page.get_by_label("Conversations in this browser").click()
+    titles = page.get_by_role("option").all_inner_texts()
+    assert [title.strip("✓ \n") for title in titles][0] == "Last." and len(titles) >= 2
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_instruct_compare_and_browse(visit, served, viewport):
     folder, address = served

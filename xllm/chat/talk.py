@@ -14,6 +14,7 @@ from xllm.errors import XllmError
 
 KEPT = 30  # conversations in a browser
 TITLE = 40  # characters of a conversation's first message that name it
+UNCHANGED = (gr.skip(), gr.skip(), gr.skip())  # of what the browser keeps, the conversation's id, and the list of them
 
 
 def build(service: Service, page: gr.Blocks, model: gr.Dropdown, settings: list) -> None:
@@ -45,23 +46,24 @@ def build(service: Service, page: gr.Blocks, model: gr.Dropdown, settings: list)
     _export(chatbot)
 
     turns = _Turns(service)
-    shows, chosen = [chatbot, message, below], [*settings, model]
-    answering = {"outputs": shows, "show_progress": "hidden", "concurrency_limit": None, **PRIVATE}
+    shows, browser = [chatbot, message, below], [kept, current, history]
+    asked = [kept, current, chatbot, *settings, model]
+    answering = {"outputs": [*shows, *browser], "show_progress": "hidden", "concurrency_limit": None, **PRIVATE}
     events = [
-        gr.on([send.click, message.submit], turns.say, [message, chatbot, *chosen], **answering),
-        chatbot.example_select(turns.example, [chatbot, *chosen], **answering),
-        chatbot.retry(turns.retry, [chatbot, *chosen], **answering),
-        chatbot.edit(turns.edit, [chatbot, *chosen], **answering),
-        chatbot.undo(_undo, chatbot, shows, queue=False, **PRIVATE),
+        gr.on([send.click, message.submit], turns.say, [message, *asked], **answering),
+        chatbot.example_select(turns.example, asked, **answering),
+        chatbot.retry(turns.retry, asked, **answering),
+        chatbot.edit(turns.edit, asked, **answering),
     ]
-    for event in events:
-        event.then(_remember, [kept, current, chatbot], [kept, current, history], show_progress="hidden", **PRIVATE)
     stops(stop, service)
-    gr.on(
-        [clear.click, chatbot.clear], _delete, [kept, current], [kept, current, history, *shows], queue=False, **PRIVATE
-    )
-    new.click(_begin, kept, [current, history, *shows], queue=False, **PRIVATE)
-    history.input(_show, [kept, history], [current, *shows], queue=False, **PRIVATE)
+    # before the listeners that replace what is shown: the page takes listeners in their order, one after the other
+    replacing = [history.input, new.click, clear.click, chatbot.clear, chatbot.undo]
+    gr.on(replacing, None, cancels=events, queue=False, **PRIVATE)
+    shown_now = [kept, current, chatbot]
+    chatbot.undo(_undo, shown_now, [*shows, *browser], queue=False, **PRIVATE)
+    gr.on([clear.click, chatbot.clear], _delete, [kept, current], [*shows, *browser], queue=False, **PRIVATE)
+    new.click(_begin, shown_now, [*shows, *browser], queue=False, **PRIVATE)
+    history.input(_show, [*shown_now, history], [*shows, *browser], queue=False, **PRIVATE)
     page.load(_restore, kept, [current, history, chatbot], show_progress="hidden", **PRIVATE)
 
 
@@ -75,34 +77,59 @@ def plain(messages: list[dict]) -> list[dict[str, str]]:
 
 
 class _Turns:
-    """What adds to a conversation: the growing conversation, what the message box holds, and the line below."""
+    """What adds to a conversation: it as it grows, what the message box holds, the line below, and what the browser
+    keeps, which changes when an answer has ended. What was there before stays there if there is no answer."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
 
-    async def say(self, request: gr.Request, message: str, messages: list, *chosen: object) -> AsyncIterator[tuple]:
+    async def say(
+        self, request: gr.Request, message: str, kept: list, current: str, messages: list, *chosen: object
+    ) -> AsyncIterator[tuple]:
+        before = plain(messages)
         if not message.strip():
-            yield messages, message, shown.problem("Write a message first.")
+            yield before, gr.skip(), shown.problem("Write a message first."), *UNCHANGED
             return
-        asked = [*plain(messages), {"role": "user", "content": message}]
-        async for step in self._go_on(request, asked, chosen):
+        asked = [*before, {"role": "user", "content": message}]
+        yield asked, "", "", *UNCHANGED  # only now: by the next step something else may be in the box
+        async for step in self._go_on(request, asked, before, message, kept, current, chosen):
             yield step
 
-    async def example(self, data: gr.SelectData, request: gr.Request, messages: list, *chosen) -> AsyncIterator[tuple]:
-        asked = [*plain(messages), {"role": "user", "content": data.value["text"]}]
-        async for step in self._go_on(request, asked, chosen):
+    async def example(
+        self, data: gr.SelectData, request: gr.Request, kept: list, current: str, messages: list, *chosen: object
+    ) -> AsyncIterator[tuple]:
+        before = plain(messages)
+        asked = [*before, {"role": "user", "content": data.value["text"]}]
+        async for step in self._go_on(request, asked, before, gr.skip(), kept, current, chosen):
             yield step
 
-    async def retry(self, data: gr.RetryData, request: gr.Request, messages: list, *chosen) -> AsyncIterator[tuple]:
-        async for step in self._go_on(request, plain(messages)[: data.index + 1], chosen):
+    async def retry(
+        self, data: gr.RetryData, request: gr.Request, kept: list, current: str, messages: list, *chosen: object
+    ) -> AsyncIterator[tuple]:
+        before = plain(messages)
+        async for step in self._go_on(request, before[: data.index + 1], before, gr.skip(), kept, current, chosen):
             yield step
 
-    async def edit(self, data: gr.EditData, request: gr.Request, messages: list, *chosen) -> AsyncIterator[tuple]:
-        said = plain(messages)[: data.index]
-        async for step in self._go_on(request, [*said, {"role": "user", "content": data.value}], chosen):
+    async def edit(
+        self, data: gr.EditData, request: gr.Request, kept: list, current: str, messages: list, *chosen: object
+    ) -> AsyncIterator[tuple]:
+        # the page has put the new text into its own copy already
+        before = plain(messages)
+        before[data.index]["content"] = data.previous_value
+        asked = [*before[: data.index], {"role": "user", "content": data.value}]
+        async for step in self._go_on(request, asked, before, gr.skip(), kept, current, chosen):
             yield step
 
-    async def _go_on(self, request: gr.Request, messages: list, chosen: tuple) -> AsyncIterator[tuple]:
+    async def _go_on(
+        self,
+        request: gr.Request,
+        messages: list,
+        before: list,
+        unsent: object,  # for the message box if there is no answer
+        kept: list,
+        current: str,  # the conversation's id as the answer begins, whatever is chosen later
+        chosen: tuple,
+    ) -> AsyncIterator[tuple]:
         template, *choice, model = chosen
         service = self.service
 
@@ -110,20 +137,22 @@ class _Turns:
             wording = conversation.template_for(template, service.shelf.source(model), engine.tokenizer)
             return conversation.encode(messages, wording, engine.tokenizer)
 
-        yield messages, "", ""
+        yield messages, gr.skip(), "", *UNCHANGED
         try:
             service.check_text(*(message["content"] for message in messages))
             with service.stoppable(request.session_hash) as stop:
                 async for answer in service.answer(model, encode, decoding(*choice), stop):
-                    said = {"role": "assistant", "content": answer.text}
-                    yield [*messages, said] if answer.text else messages, "", shown.line(answer)
-        except XllmError as error:  # the message goes back to where it can be mended
-            yield messages[:-1], messages[-1]["content"], shown.problem(str(error))
+                    now = [*messages, {"role": "assistant", "content": answer.text}] if answer.text else messages
+                    keeps = UNCHANGED if answer.end is None else _remember(kept, current, now)
+                    yield now, gr.skip(), shown.line(answer), *keeps
+        except XllmError as error:
+            yield before, unsent, shown.problem(str(error)), *UNCHANGED
 
 
-def _undo(data: gr.UndoData, messages: list) -> tuple:
+def _undo(data: gr.UndoData, kept: list[dict], current: str, messages: list) -> tuple:
     said = plain(messages)
-    return said[: data.index], said[data.index]["content"], ""
+    rest = said[: data.index]
+    return rest, said[data.index]["content"], "", *_remember(kept, current, rest)
 
 
 def _export(chatbot: gr.Chatbot) -> None:
@@ -154,18 +183,28 @@ def _remember(kept: list[dict], current: str, messages: list) -> tuple:
     return kept, current, gr.Dropdown(_choices(kept), value=current if messages else None)
 
 
+def _left(kept: list[dict], current: str, messages: list) -> list[dict]:
+    """What is kept when a conversation is left: that too, with as much of its last answer as there is."""
+    if not messages or {"id": current, "messages": plain(messages)} in kept:
+        return kept
+    return _remember(kept, current, messages)[0]
+
+
 def _delete(kept: list[dict], current: str) -> tuple:
     kept = [one for one in kept if one["id"] != current]
-    return kept, "", gr.Dropdown(_choices(kept), value=None), [], "", ""
+    return [], "", "", kept, "", gr.Dropdown(_choices(kept), value=None)
 
 
-def _begin(kept: list[dict]) -> tuple:
-    return "", gr.Dropdown(_choices(kept), value=None), [], "", ""
+def _begin(kept: list[dict], current: str, messages: list) -> tuple:
+    kept = _left(kept, current, messages)
+    return [], "", "", kept, "", gr.Dropdown(_choices(kept), value=None)
 
 
-def _show(kept: list[dict], wanted: str) -> tuple:
-    messages = next((one["messages"] for one in kept if one["id"] == wanted), [])
-    return wanted if messages else "", messages, "", ""
+def _show(kept: list[dict], current: str, messages: list, wanted: str) -> tuple:
+    kept = _left(kept, current, messages)
+    chosen = next((one["messages"] for one in kept if one["id"] == wanted), [])
+    chosen_id = wanted if chosen else ""
+    return chosen, "", "", kept, chosen_id, gr.Dropdown(_choices(kept), value=chosen_id or None)
 
 
 def _restore(kept: list[dict]) -> tuple:
