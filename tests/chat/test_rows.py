@@ -1,5 +1,7 @@
 """Files of answers as the page shows them."""
 
+import json
+
 import pytest
 
 from xllm.chat import rows
@@ -24,6 +26,44 @@ def test_rows_are_put_side_by_side_with_scores(found, site):
     path.write_text("{")
     with pytest.raises(XllmError, match="malformed JSON"):
         rows.read(found)
+
+
+GOOD = {"id": "1", "from": "xquad_en", "input": "?", "output": "x", "prediction": "y"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (3, "row 2 is 3, not an object"),
+        ({**GOOD, "prediction": 3}, "row 2: its 'prediction' must be text, and is 3"),
+        ({**GOOD, "answers": [3]}, "row 2: its 'answers' must be a list of texts"),
+        ({**GOOD, "answers": "x"}, "row 2: its 'answers' must be a list of texts"),
+        ({**GOOD, "input": None}, "row 2: its 'input' must be text, and is null"),
+        ({**GOOD, "id": ["2"]}, "row 2: its 'id' must be text"),
+        ({**GOOD, "from": {}}, "row 2: its 'from' must be text"),
+        (GOOD, "row 2: the id '1' was there before"),
+        ({**GOOD, "id": "2", "prediction": "\ud800"}, "row 2 holds half of a surrogate pair"),
+        ({**GOOD, "id": "2", "answers": ["\ud800"]}, "row 2 holds half of a surrogate pair"),
+    ],
+)
+def test_a_row_that_is_none_is_told(found, row, message):
+    found["right"].write_text(f"{json.dumps(GOOD)}\n{json.dumps(row)}\n")
+    with pytest.raises(XllmError, match="right/test/xquad_en.inference.jsonl, ") as told:
+        rows.read(found)
+    assert message in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_file_that_is_gone_is_told(found):
+    found["right"].unlink()
+    with pytest.raises(XllmError, match=r"cannot read .*right.*: No such file"):
+        rows.read(found)
+
+
+@pytest.mark.parametrize("facts", [{}, [], {"mixture": {"terms": [3]}}, {"mixture": {"terms": [{"from": []}]}}, None])
+def test_rows_are_shown_whatever_their_facts(found, facts):
+    found["left"].with_name("xquad_en.run.json").write_text(json.dumps(facts))
+    first, _ = rows.read(found)
+    assert first.scores["left"] != pytest.approx(100 * 2 * 0.5 / 1.5)  # not as a short answer, which nothing says it is
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from xllm import languages, models, records
+from xllm.errors import XllmError
+from xllm.evaluation import answers
 from xllm.evaluation.answers import ENDING
 from xllm.evaluation.question_answering import exact_match, f1
 
@@ -41,7 +43,10 @@ def files(folders: list[Path]) -> dict[str, dict[str, Path]]:
 
 def read(paths: dict[str, Path]) -> list[Row]:
     """The rows that all of these models' files of one dataset have. Raises XllmError for a file that can't be read."""
-    return _read(tuple((model, path, path.stat().st_mtime_ns) for model, path in paths.items()))
+    try:
+        return _read(tuple((model, path, path.stat().st_mtime_ns) for model, path in paths.items()))
+    except OSError as error:  # one that is gone since it was listed, for example
+        raise XllmError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 @lru_cache(maxsize=4)
@@ -52,7 +57,7 @@ def _read(files: tuple[tuple[str, Path, int], ...]) -> list[Row]:
     found = []
     for key, row in first.items():
         if all(key in rows for rows in by_model.values()):
-            answered = {model: rows[key].get("prediction") or "" for model, rows in by_model.items()}
+            answered = {model: rows[key]["prediction"] for model, rows in by_model.items()}
             found.append(_row(row, answered, *terms.get(key[0], (None, "en"))))
     return found
 
@@ -61,7 +66,7 @@ def _row(row: dict, answered: dict[str, str], task: str | None, language: str) -
     golds = [gold for gold in row.get("answers") or [row.get("output", "")] if gold]
     return Row(
         row.get("instruction", ""),
-        row.get("original_input", row.get("input", "")),
+        row.get("input", ""),
         golds,
         answered,
         {model: score(text, golds, task, language) for model, text in answered.items()},
@@ -84,14 +89,26 @@ def score(prediction: str, golds: list[str], task: str | None, language: str) ->
 
 
 def _keyed(path: Path) -> dict[tuple, dict]:
-    return {(row.get("from"), row.get("id")): row for row in records.read_jsonl(path)}
+    """The rows of a file by what they answer. Raises XllmError for those that can't be shown."""
+    found = {}
+    for number, row in enumerate(answers.read(path), start=1):
+        texts = (*(row.get(column, "") for column in ("prediction", *answers.TEXTS)), *row.get("answers", []))
+        if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+            raise XllmError(f"{path}, row {number} holds half of a surrogate pair, which is no character")
+        found[row.get("from"), row.get("id")] = row
+    return found
 
 
 def _terms(path: Path) -> dict[str, tuple[str | None, str]]:
-    """The task and the language of each dataset in a file, which its run.json tells."""
-    facts = path.with_name(path.name.removesuffix(ENDING) + ".run.json")
-    terms = records.read_json(facts)["mixture"]["terms"] if facts.is_file() else []
-    return {term["from"]: (term.get("task"), term.get("language") or "en") for term in terms}
+    """The task and the language of each dataset in a file, as far as its run.json tells."""
+    facts = answers.facts_of(path)
+    if facts is None:
+        return {}
+    try:
+        terms = records.read_json(facts)["mixture"]["terms"]
+        return {term["from"]: (term.get("task"), term.get("language") or "en") for term in terms}
+    except (KeyError, TypeError, AttributeError):  # its rows can be read all the same
+        return {}
 
 
 @dataclass(frozen=True)
