@@ -73,8 +73,8 @@ class _Comparing:
     ) -> AsyncIterator[list]:
         """The growing answers in all columns; at the end a comparison to vote on, unless one was stopped or failed."""
         try:
-            if not 2 <= len(set(models)) <= MOST:
-                raise XllmError(f"Choose 2 to {MOST} models.")
+            if not 2 <= len(models) == len(set(models)) <= MOST:
+                raise XllmError(f"Choose 2 to {MOST} models, each once.")
             if hidden:
                 models = random.sample(models, len(models))
             chosen = decoding(*choice)
