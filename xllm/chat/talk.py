@@ -19,9 +19,11 @@ UNCHANGED = (gr.skip(), gr.skip(), gr.skip())  # of what the browser keeps, the 
 
 def build(service: Service, page: gr.Blocks, model: gr.Dropdown, settings: list) -> None:
     """Lay the tab out, within the page's tab of that name."""
-    current = gr.State("")  # the id of the conversation that is shown
     # in the browser's own storage; the page forgets nothing when the server starts anew, so the key is a constant
     kept = gr.BrowserState([], storage_key="xllm-conversations", secret="conversations")
+    # the id of the conversation that is shown; with the browser too, which sends it together with the messages, since
+    # the page tells some choices twice, and a gr.State would be that of the next conversation by the second time
+    current = gr.BrowserState("", storage_key="xllm-conversation", secret="conversations")
     chatbot = gr.Chatbot(
         label="Conversation",
         height="48vh",
