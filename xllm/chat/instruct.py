@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -11,6 +12,9 @@ from xllm.chat.examples import PROMPTS
 from xllm.chat.service import Service
 from xllm.errors import XllmError
 from xllm.languages import name
+
+if TYPE_CHECKING:
+    from xllm.inference.generate import Decoding
 
 
 def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Textbox, gr.Textbox]:
@@ -41,19 +45,20 @@ def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Text
         record = gr.Code(language="json", label="Record", buttons=["copy", "download"])
 
     asked = [instruction, text, *settings, model]
+    answered = gr.State(None)  # the record that the last answer makes
     one = _One(service)
     gr.on(
         [send.click, instruction.submit],
         one.grow,
         asked,
-        [output, below],
+        [output, below, answered],
         show_progress="hidden",
         concurrency_limit=None,
         **PRIVATE,
     )
     stops(stop, service)
     show.click(one.prompt, [instruction, text, settings[0], model], prompt, concurrency_limit=None, **PRIVATE)
-    export.click(_record, [instruction, text, output], record, queue=False, **PRIVATE)
+    export.click(_record, answered, record, queue=False, **PRIVATE)
     gr.api(one.api, api_name="answer", concurrency_limit=None)
     return instruction, text
 
@@ -78,22 +83,23 @@ class _One:
     async def grow(
         self, request: gr.Request, instruction: str, text: str, template: str, *chosen
     ) -> AsyncIterator[tuple]:
-        """The growing answer and the line below."""
+        """The growing answer, the line below, and the record that both make with what was asked."""
         *choice, model = chosen
         try:
             encode = encoder(self.service, instruction, text, template, model)
             with self.service.stoppable(request.session_hash) as stop:
                 async for answer in self.service.answer(model, encode, decoding(*choice), stop):
-                    yield answer.text, shown.line(answer)
+                    record = {"instruction": instruction, "input": text, "output": answer.text}
+                    yield answer.text, shown.line(answer), record if answer.text else None
         except XllmError as error:
-            yield "", shown.problem(str(error))
+            yield "", shown.problem(str(error)), None
 
     async def prompt(self, instruction: str, text: str, template: str, model: str) -> str:
         """The tokens of the prompt, as text with whatever stands for itself alone, such as <s>."""
         try:
             encode = encoder(self.service, instruction, text, template, model)
             engine = await self.service.shelf.engine(model)
-            return engine.tokenizer.decode(encode(engine))
+            return engine.tokenizer.decode(encode(engine), clean_up_tokenization_spaces=False)
         except XllmError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -112,9 +118,11 @@ class _One:
         model: str = "",
     ) -> str:  # of each that is yielded: gradio describes the endpoint by it
         """The growing answer of a model, the first of the page unless named, to an instruction and its input."""
-        model = model or self.service.shelf.names()[0]
-        chosen = decoding(max_new_tokens, num_beams, do_sample, temperature, top_p, top_k)
         try:
+            chosen = _chosen(max_new_tokens, num_beams, do_sample, temperature, top_p, top_k)
+            if not all(isinstance(given, str) for given in (instruction, input, template, model)):
+                raise XllmError("instruction, input, template and model must be text")
+            model = model or self.service.shelf.names()[0]
             encode = encoder(self.service, instruction, input, template, model)
             with self.service.stoppable(request.session_hash) as stop:
                 async for answer in self.service.answer(model, encode, chosen, stop):
@@ -123,5 +131,15 @@ class _One:
             raise gr.Error(str(error), print_exception=False) from error
 
 
-def _record(instruction: str, text: str, answer: str) -> str:
-    return json.dumps([{"instruction": instruction, "input": text, "output": answer}], ensure_ascii=False, indent=2)
+def _chosen(*choice: object) -> "Decoding":
+    """The decoding that a request of any kind asks for. Raises XllmError."""
+    try:
+        return decoding(*choice)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise XllmError(f"settings of another type than they should be: {error}") from error
+
+
+def _record(answered: dict[str, str] | None) -> str:
+    if answered is None:
+        raise gr.Error("There is nothing to export: answer first.", print_exception=False)
+    return json.dumps([answered], ensure_ascii=False, indent=2)
