@@ -11,6 +11,7 @@ from xllm.chat.controls import PRIVATE
 from xllm.chat.service import Service
 from xllm.errors import XllmError, unknown
 
+SHOWN = 3  # models, unless others are chosen
 LISTED = 200  # rows of the table
 BEGINNING = 60  # characters of a text in the table
 ANY = "any"
@@ -40,7 +41,8 @@ def build(
     tab, now = _Browsing(service), {"show_progress": "minimal", **PRIVATE}
     chosen = [dataset, models, text, language, least, most]
     listed = [count, table, language, number, one]
-    page.load(tab.datasets, None, [dataset, models], **now).then(tab.list, chosen, listed, **now)
+    # the tab, which holds this: files of answers may be large, and not everyone who opens the page looks at them
+    count.parent.select(tab.open, dataset, [dataset, models, *listed], **now)
     dataset.input(tab.answered, dataset, models, **now).then(tab.list, chosen, listed, **now)
     narrowed = [models.input, text.submit, text.blur, language.input, least.release, most.release]
     gr.on(narrowed, tab.list, chosen, listed, **now)
@@ -65,14 +67,18 @@ class _Browsing:
     def _files(self) -> dict[str, dict[str, Path]]:
         return rows.files([Path(source) for source in self.service.shelf.given.values()])
 
-    def datasets(self) -> tuple:
+    def open(self, dataset: str | None) -> tuple:
+        """The datasets, and the first of them as a list, unless one is open already."""
         files = self._files()
+        if dataset in files:
+            return gr.Dropdown(list(files)), *[gr.skip()] * 6
         first = next(iter(files), None)
-        return gr.Dropdown(list(files), value=first), self.answered(first)
+        found = self.list(first, list(files.get(first, {}))[:SHOWN], "", ANY, 0, 100)
+        return gr.Dropdown(list(files), value=first), self.answered(first), *found
 
     def answered(self, dataset: str | None) -> gr.Dropdown:
         names = list(self._files().get(dataset, {}))
-        return gr.Dropdown(names, value=names[:3])
+        return gr.Dropdown(names, value=names[:SHOWN])
 
     def _rows(self, dataset: str | None, models: list[str]) -> list[rows.Row]:
         """The rows of files that are there: names are looked up, never put together to a path."""
@@ -94,10 +100,11 @@ class _Browsing:
         """What matches, as a table; the languages there are; and the first row in full."""
         try:
             every = self._rows(dataset, models)
+            codes = sorted({code for row in every for code in row.languages.values() if code})
+            language = language if language in codes else ANY  # another dataset had others
             found = self._matching(dataset, models, text, language, least, most)
         except XllmError as error:
-            return shown.problem(str(error)), gr.Dataframe([]), gr.skip(), 1, ""
-        codes = sorted({code for row in every for code in row.languages.values() if code})
+            return shown.problem(str(error)), gr.Dataframe([]), gr.Dropdown([ANY], value=ANY), 1, ""
         names = [(f"{_named(code)} ({code})", code) for code in codes]
         cells = [
             [number, _begin(row.input or row.instruction), *map(_points, row.scores.values())]
@@ -107,7 +114,7 @@ class _Browsing:
         return (
             shown.words(f"{len(found)} of {len(every)} rows{more}"),
             gr.Dataframe(cells, headers=["row", "input", *models], column_widths=_widths(len(models))),
-            gr.Dropdown([(ANY, ANY), *names]),
+            gr.Dropdown([(ANY, ANY), *names], value=language),
             1,
             _in_full(found[0]) if found else "",
         )
