@@ -1,5 +1,6 @@
 """The chat page, driven in a real browser, and through gradio's own client."""
 
+import json
 import os
 import re
 import shutil
@@ -321,6 +322,22 @@ def test_instruct_compare_and_browse(visit, served, viewport):
         "() => [...document.querySelectorAll('textarea')].some(box => box.value == 'أين تقع القاهرة؟' && box.offsetParent)"
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+def test_a_language_that_the_next_dataset_lacks_is_no_longer_asked_for(visit, served):
+    folder, address = served
+    row = {"id": "1", "input": "?", "output": "in Greece", "prediction": "It is in Greece."}
+    (folder / "model" / "left" / "test" / "zz.inference.jsonl").write_text(json.dumps(row))
+    page = visit(address)
+    tab(page, "Browse")
+    page.get_by_text("2 of 2 rows").wait_for()
+    page.get_by_label("Language of an answer").click()
+    page.get_by_role("option", name="Arabic").click()
+    page.get_by_text("1 of 2 rows").wait_for()
+    page.get_by_label("Dataset").click()
+    page.get_by_role("option", name="zz").click()
+    page.get_by_text("1 of 1 rows").wait_for()
+    assert page.get_by_label("Language of an answer").input_value() == "any"
 
 
 def test_what_is_too_long_or_empty_is_told_and_can_be_mended(visit, served):
