@@ -17,9 +17,7 @@ BEGINNING = 60  # characters of a text in the table
 ANY = "any"
 
 
-def build(
-    service: Service, page: gr.Blocks, boxes: tuple[gr.Textbox, gr.Textbox], tabs: gr.Tabs, instruct: str
-) -> None:
+def build(service: Service, opened: gr.Tab, boxes: tuple[gr.Textbox, gr.Textbox], tabs: gr.Tabs, instruct: str) -> None:
     """Lay the tab out, within the page's tab of that name; a prompt that is tried goes into the `boxes` of the tab
     whose id is `instruct`."""
     with gr.Row():
@@ -41,8 +39,8 @@ def build(
     tab, now = _Browsing(service), {"show_progress": "minimal", **PRIVATE}
     chosen = [dataset, models, text, language, least, most]
     listed = [count, table, language, number, one]
-    # the tab, which holds this: files of answers may be large, and not everyone who opens the page looks at them
-    count.parent.select(tab.open, dataset, [dataset, models, *listed], **now)
+    # files of answers may be large, and not everyone who opens the page looks at them
+    opened.select(tab.open, dataset, [dataset, models, *listed], **now)
     dataset.input(tab.answered, dataset, models, **now).then(tab.list, chosen, listed, **now)
     narrowed = [models.input, text.submit, text.blur, language.input, least.release, most.release]
     gr.on(narrowed, tab.list, chosen, listed, **now)

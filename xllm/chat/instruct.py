@@ -1,5 +1,6 @@
 """The tab Instruct: an instruction and its input, as records have them, and the prompt that they become."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from xllm.languages import name
 
 if TYPE_CHECKING:
     from xllm.inference.generate import Decoding
+
+SECONDS = 1  # after an answer of the API, in which gradio has sent the last of it
 
 
 def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Textbox, gr.Textbox]:
@@ -129,6 +132,15 @@ class _One:
                     yield answer.text
         except XllmError as error:
             raise gr.Error(str(error), print_exception=False) from error
+        finally:
+            _forget(request)
+
+
+def _forget(request: gr.Request) -> None:
+    """Let go of a client's session once its answer is out: gradio keeps each for ever, the oldest making room, which
+    may be that of an open page."""
+    sessions = request.request.app.state_holder.session_data
+    asyncio.get_running_loop().call_later(SECONDS, sessions.pop, request.session_hash, None)
 
 
 def _chosen(*choice: object) -> "Decoding":

@@ -43,8 +43,8 @@ def build(service: Service) -> gr.Blocks:
                 boxes = instruct.build(service, model, chosen)
             with gr.Tab("Compare"):
                 compare.build(service, page, chosen)
-            with gr.Tab("Browse"):
-                browse.build(service, page, boxes, tabs, INSTRUCT)
+            with gr.Tab("Browse") as opened:
+                browse.build(service, opened, boxes, tabs, INSTRUCT)
         follows = {"show_progress": "hidden", "concurrency_limit": None, **PRIVATE}
         page.load(lambda: gr.Dropdown(service.shelf.names()), None, model, queue=False, **PRIVATE)
         gr.on([page.load, model.change], _Status(service).follow, model, status, **follows)
