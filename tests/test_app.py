@@ -431,7 +431,7 @@ def test_answers_gradio_s_client_as_the_engine_does(page_of, llama):
         ("Hi", {"model": "../x"}, "unknown model '../x'"),
         ("Hi", {"num_beams": 99}, "1 to 8 beams"),
         ("Hi", {"num_beams": 0}, "num_beams 0: it must be 1 or more"),
-        ("Hi", {"do_sample": True, "temperature": -1}, "temperature -1: it must be above 0"),
+        ("Hi", {"do_sample": True, "temperature": -1}, "temperature -1: it must be 0.01 or more"),
         ("Hi", {"num_beams": "many"}, "settings of another type than they should be"),
         (3, {}, "must be text"),
         ("Hi", {"template": "chat"}, "has no chat template"),
