@@ -163,6 +163,10 @@ def _as_asked(path: Path, rows: list[dict], file: Path) -> list[Answers]:
     return [own for own in found if own.rows]
 
 
-def asked(rows: Iterable[dict]) -> list[dict]:
-    """What rows asked, without what was answered."""
+def asked_alike(one: list[Answers], other: list[Answers]) -> bool:
+    """Whether two models' answers are to the same rows, whatever was answered."""
+    return [_asked(own.rows) for own in one] == [_asked(own.rows) for own in other]
+
+
+def _asked(rows: Iterable[dict]) -> list[dict]:
     return [{column: value for column, value in row.items() if column not in ANSWERED} for row in rows]

@@ -116,7 +116,7 @@ def _answers(models_: tuple[str, ...], dataset: str) -> list[list[Answers]]:
     if len(found[0]) == 1:  # under its name with the slice that was answered
         found = [[replace(own, name=dataset) for own in parts] for parts in found]
     for model, own in zip(models_, found, strict=True):
-        if [answers.asked(part.rows) for part in own] != [answers.asked(part.rows) for part in found[0]]:
+        if not answers.asked_alike(own, found[0]):
             raise XllmError(f"{model} and {models_[0]} have answered different rows of {dataset}; answer them anew")
     return [list(parts) for parts in zip(*found, strict=True) if parts[0].rows]
 
@@ -148,7 +148,7 @@ def _cuts(own: list[Answers], wanted: scores.Wanted, by: str) -> Iterator[Cut]:
 def _quarters(own: Answers) -> list[tuple[str, list[int]]]:
     """The rows in four parts of like size by the length of what was asked, in characters; equal lengths stay
     together."""
-    lengths = np.array([len(row["input"] or row.get("instruction", "")) for row in answers.asked(own.rows)])
+    lengths = np.array([len(row["input"] or row.get("instruction", "")) for row in own.rows])
     found, start = [], 0
     for end in np.unique(np.quantile(lengths, [0.25, 0.5, 0.75, 1], method="higher")).astype(int):
         rows = np.flatnonzero((lengths >= start) & (lengths <= end)).tolist()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xllm.evaluation import answers, scores
+from xllm.evaluation import scores
 from xllm.evaluation.answers import Answers
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # what models are called in tables, the baseline first
@@ -36,7 +36,7 @@ class Example:
     @property
     def texts(self) -> list[str]:
         """What was asked, what is right, and the two answers."""
-        [row] = answers.asked([self.row])
+        row = self.row
         question = "\n\n".join(part for part in (row.get("instruction"), row["input"]) if part)
         return [question, " | ".join(row.get("answers") or [row["output"]]), *self.predictions]
 

@@ -123,7 +123,7 @@ def read(request: Request, dataset: str) -> list[Sheet]:
 def _sheet(request: Request, dataset: str) -> Sheet:
     own, *others = (answers.of_file(request.file(model, dataset)) for model in request.models)
     for other in others:
-        if [answers.asked(part.rows) for part in own] != [answers.asked(part.rows) for part in other]:
+        if not answers.asked_alike(own, other):
             raise XllmError(
                 f"{' and '.join(request.models)} have answered different rows of {dataset}; answer them anew"
             )

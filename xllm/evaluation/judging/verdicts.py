@@ -73,7 +73,7 @@ def _pair(answers: Answers, ours: dict, theirs: dict) -> Question:
         return Question(*row, gated, "tie" if len(gated) == 2 else "B" if "A" in gated else "A")
     if first == second:
         return Question(*row, gated, "tie")
-    question = prompts.plain(ours.get("instruction", ""), _input(ours), "")
+    question = prompts.plain(ours.get("instruction", ""), ours.get("input", ""), "")
     wording = {
         order: prompts.JUDGE_PAIR.format(question=question, first=one, second=two)
         for order, one, two in zip(ORDERS, (first, second), (second, first), strict=True)
@@ -92,13 +92,9 @@ def _reading(answers: Answers, row: dict) -> Question:
         return Question(*name, {"A": fault}, "NO")
     golds = "\n".join(f"- {gold}" for gold in dict.fromkeys(row.get("answers") or [row["output"]]))
     language = languages.name(languages.base(answers.language))
-    task = prompts.plain(row.get("instruction", ""), _input(row), "")
+    task = prompts.plain(row.get("instruction", ""), row.get("input", ""), "")
     wording = prompts.JUDGE_ANSWER.format(question=task, golds=golds, answer=answer, language=language)
     return Question(*name, {}, asked={None: wording})
-
-
-def _input(row: dict) -> str:
-    return row.get("original_input", row.get("input", ""))
 
 
 def _fault(answer: str, answers: Answers) -> str | None:
