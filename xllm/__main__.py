@@ -1,9 +1,12 @@
 """The command line: `python -m xllm COMMAND …`. A stage is imported only when its command runs."""
 
+import atexit
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from xllm import __version__
 from xllm.errors import XllmError, unknown
@@ -115,5 +118,18 @@ def split(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, str
     return words, flags
 
 
+def leave(code: int) -> NoReturn:
+    """End this process.
+
+    One of several, as torchrun starts them, ends without Python's clearing up: a thread of gloo that lets go of its
+    last tensor meanwhile would turn the exit of a finished run into SIGABRT (pytorch/pytorch#179291)."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

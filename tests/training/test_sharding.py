@@ -45,6 +45,7 @@ CHECK = """
 import sys, torch, torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
+from xllm.__main__ import leave
 from xllm.training.flat import make_losses
 from xllm.training.layout import flat_batch
 from xllm.training.sharding import shard, whole_weights
@@ -67,6 +68,7 @@ saved = whole_weights(model, torch.float32, keep=dist.get_rank() == 1)
 assert set(saved) == (set(before) if dist.get_rank() == 1 else set())
 assert all(torch.equal(weight, before[name]) for name, weight in saved.items())
 print("checked")
+leave(0)
 """
 
 
