@@ -96,6 +96,17 @@ def test_of_processes_that_start_together_one_prepares(llama, tmp_path):
     assert len(tokens(tmp_path / "home")) > 100_000
 
 
+def test_a_folder_in_which_another_process_begins_to_prepare_is_left_alone(empty):
+    load_mixture("alpaca_en[:5]", "train")
+    [version] = empty.glob("alpaca/*/0.0.0")
+    for path in version.iterdir():
+        records.remove(path)
+    begun = os.open(version, os.O_RDONLY)
+    load_mixture("alpaca_en[:5]", "train")
+    assert os.path.samestat(os.stat(begun), version.stat())
+    os.close(begun)
+
+
 def test_a_digest_is_remembered_for_the_very_file_alone(empty, tmp_path):
     old = SAMPLE / "alpaca" / "alpaca_en.json"
     assert cache.sha256(old) == records.sha256(old)

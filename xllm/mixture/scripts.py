@@ -21,6 +21,9 @@ from xllm.records import COLUMNS
 
 TEXT = datasets.Value("string")
 LISTS = ("answers", "labels")  # a record's further columns, lists of strings
+# the key of a builder that is asked only which files it reads: without one, `datasets` takes the folder in which all
+# keys lie for its own, and removes it where it is empty, though another process may be about to write there
+PROBE = "probe"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
     homepage = ""
     try:
         builder = _builder_class(script)
-        probe = _build(builder, config, root / name)
+        probe = _build(builder, config, root / name, PROBE)
         homepage = probe.info.homepage
         generator = _choose(probe, split)
         code = sorted(script.parent.glob("*.py"))  # the script, and modules that it may import
@@ -87,7 +90,7 @@ def _builder_class(script: Path) -> type[datasets.GeneratorBasedBuilder]:
     return classes[0]
 
 
-def _build(builder: type, config: str, folder: Path, key: str | None = None) -> datasets.GeneratorBasedBuilder:
+def _build(builder: type, config: str, folder: Path, key: str) -> datasets.GeneratorBasedBuilder:
     where = {"dataset_name": folder.name, "base_path": str(folder), "hash": key}
     if "config" in inspect.signature(builder.BUILDER_CONFIG_CLASS.__init__).parameters:
         builder.BUILDER_CONFIGS = []  # where a script lists a single one, `datasets` would take that and not ours
