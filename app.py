@@ -83,6 +83,7 @@ def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> 
 
     routes = access.closed_routes()
     own_site = Middleware(access.OwnSite, local=_is_loopback(args.host) and not args.share)
+    guards = [own_site, Middleware(access.Bounded)]
     if args.openai:
         from xllm.chat import openai_api
 
@@ -102,7 +103,7 @@ def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> 
             enable_monitoring=False,
             state_session_capacity=SESSIONS,
             ssr_mode=False,
-            app_kwargs={"routes": routes, "middleware": [own_site]},
+            app_kwargs={"routes": routes, "middleware": guards},
         )
     except OSError as error:
         raise XllmError(f"cannot serve on {args.host}, port {args.port or '7860 to 7959'}: {error}") from error

@@ -140,12 +140,13 @@ def test_chats_stops_and_keeps_conversations(page_of, root, visit):
     ended(page)
 
     page.get_by_text("Export as training data").locator("visible=true").click()
-    page.get_by_role("button", name="Show the records").click()
-    page.wait_for_function("() => /Rome/.test(document.querySelector('#records .cm-content')?.innerText)")
+    page.get_by_role("button", name="Show the records").locator("visible=true").click()
+    page.wait_for_function("() => /Rome/.test(document.querySelector('.records .cm-content')?.innerText)")
     with page.expect_download() as download:
-        page.locator("#records").get_by_label("Download").click()
+        page.get_by_role("button", name="Download").locator("visible=true").click()
     (root / "alpaca").mkdir()
-    download.value.save_as(root / "alpaca" / "alpaca_en.json")
+    assert download.value.suggested_filename == "alpaca.jsonl"
+    download.value.save_as(root / "alpaca" / "alpaca_en.jsonl")
     [record] = load_mixture("alpaca_en", "train")
     assert "Italy" in record["instruction"] and "Rome" in record["output"]
 
@@ -228,6 +229,19 @@ def test_what_is_typed_meanwhile_stays(visit, served):
     assert page.locator("#message textarea").input_value() == "and then"
 
 
+def test_a_closed_tab_frees_its_place(visit, start_site):
+    address = start_site("left", "--at_once", 1, "--max_answer", 15000)[1]
+    page, other = visit(address), visit(address)
+    longest(page, 15000)
+    say(page, "Go on.")
+    page.wait_for_function("() => /\\d\\d tokens.*writing/.test(document.querySelector('#chat-line').innerText)")
+    longest(other, 5)
+    say(other, "Hello.")
+    other.wait_for_function("() => /waiting/.test(document.querySelector('#chat-line').innerText)")
+    page.close()
+    assert "5 tokens" in ended(other)
+
+
 def test_an_answer_that_is_left_harms_no_other_conversation(visit, start_site):
     page = visit(start_site("left", "--at_once", 1)[1])
     settle = "() => !document.querySelector('#conversation [data-testid=user]')"
@@ -284,7 +298,7 @@ def test_instruct_compare_and_browse(visit, served, viewport):
     assert "prompt: " in ended(page, "#answer-line") and page.locator("#answer textarea").input_value()
     page.get_by_label("Instruction").locator("visible=true").fill("Say nothing.")
     page.get_by_text("Export as training data").locator("visible=true").click()
-    page.get_by_role("button", name="Show the record", exact=True).click()
+    page.get_by_role("button", name="Show the records").locator("visible=true").click()
     page.get_by_text('"Say hello."').locator("visible=true").wait_for()
     page.get_by_label("Instruction").locator("visible=true").fill("Say hello.")
     page.get_by_text("The exact prompt").click()

@@ -1,4 +1,5 @@
-"""Instructions in the format of Stanford Alpaca: one JSON file a language, a list of such objects.
+"""Instructions in the format of Stanford Alpaca: one file a language, a JSON list of such objects or, as .jsonl, one a
+line.
 
     {"instruction": "What are the three primary colors?", "input": "", "output": "Red, blue, and yellow."}
 
@@ -9,7 +10,8 @@ import os
 
 import datasets
 
-from xllm.records import COLUMNS, read_json, strings
+from xllm.errors import XllmError
+from xllm.records import COLUMNS, read_json, read_jsonl, strings
 
 
 class AlpacaConfig(datasets.BuilderConfig):
@@ -31,8 +33,13 @@ class Alpaca(datasets.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         path = os.path.join(self.base_path, f"alpaca_{self.config.language}.json")
+        if os.path.exists(path + "l"):
+            if os.path.exists(path):
+                raise XllmError(f"there are {path} and {path}l; keep one of them")
+            path += "l"
         return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"path": path})]
 
     def _generate_examples(self, path):
-        for key, row in enumerate(strings(read_json(path), COLUMNS[1:], path)):
+        rows = read_jsonl(path) if path.endswith("l") else read_json(path)
+        for key, row in enumerate(strings(rows, COLUMNS[1:], path)):
             yield key, {"id": str(key), **row}

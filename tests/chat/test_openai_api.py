@@ -156,6 +156,20 @@ def test_no_file_of_the_machine_is_served(guarded):
         assert user.post("/v1/completions", content=b"{}", headers={"content-type": "text/plain"}).status_code == 401
 
 
+def test_a_body_has_a_largest_size(guarded):
+    def piece_by_piece():
+        for _ in range(40):
+            yield b" " * (1 << 20)
+
+    with httpx.Client(base_url=guarded[1], auth=("bob", "builder")) as user:
+        headers = {"content-type": "application/json"}
+        for path in ("/v1/completions", "/login"):
+            for body in (b" " * (17 << 20), piece_by_piece()):
+                assert user.post(path, content=body, headers=headers).status_code == 413
+        fine = b'{"model": "left", "prompt": "' + b" " * (1 << 20) + b'"}'
+        assert "characters" in user.post("/v1/completions", content=fine, headers=headers).json()["error"]["message"]
+
+
 def test_pages_of_other_sites_get_no_answer(guarded):
     """What a foreign page lets a visitor's browser ask: with its own Origin, or by a name that it points here."""
     address = guarded[1]

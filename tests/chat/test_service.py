@@ -148,13 +148,25 @@ def test_models_that_were_used_longest_ago_make_room(site, monkeypatch):
     asyncio.run(main())
 
 
+def test_who_waits_for_a_model_to_load_is_counted(site):
+    async def main():
+        service = service_of(site / "model" / "left", at_once=1, waiting=2)
+        clients = [last(service, "left", "Hello", 2) for _ in range(4)]
+        found = await asyncio.gather(*clients, return_exceptions=True)
+        assert [isinstance(one, Full) for one in found] == [False, False, True, True]
+        assert len(service.loading) == len(service.line) == 0
+
+    asyncio.run(main())
+
+
 def test_a_broken_folder_is_told_and_can_be_mended(site, llama, monkeypatch, capsys):
     async def main():
         shelf, weights = Shelf([]), site / "model" / "left" / "model.safetensors"
         whole = weights.read_bytes()
         weights.write_bytes(b"\0" * 100)
-        with pytest.raises(XllmError, match="cannot read the weights"):
+        with pytest.raises(XllmError, match="cannot read the weights") as told:
             await shelf.engine("left")
+        assert "/" not in str(told.value)  # where the machine keeps its models
         weights.write_bytes(whole)
         assert await shelf.engine("left")
 

@@ -175,9 +175,9 @@ def test_predictions_from_elsewhere_are_scored_by_the_dataset_that_they_answer(c
     assert json.loads((tmp_path / "theirs.metrics.json").read_text())["model"] is None
     write_jsonl(file, [*golds[1:], {"id": "x", "prediction": ""}])
     outcome = cli("evaluate", file, "--dataset", "xquad_zh")
-    assert outcome.code == 2 and "has ids that xquad_zh lacks: 1, 'x' for one" in outcome.err
+    assert outcome.code == 2 and "has ids that xquad_zh (split test) lacks: 1, 'x' for one" in outcome.err
     write_jsonl(file, golds[1:])
-    assert "lacks ids of xquad_zh: 1" in cli("evaluate", file, "--dataset", "xquad_zh").err
+    assert "lacks ids of xquad_zh (split test): 1" in cli("evaluate", file, "--dataset", "xquad_zh").err
     write_jsonl(file, [{**golds[0], "from": "xquad_en"}, *golds[1:]])
     assert "comes from xquad_en, not from xquad_zh" in cli("evaluate", file, "--dataset", "xquad_zh").err
     write_jsonl(file, [{**golds[0], "prediction": "", "failed": "memory"}, {**golds[1], "cut": True}, *golds[2:]])
@@ -185,6 +185,14 @@ def test_predictions_from_elsewhere_are_scored_by_the_dataset_that_they_answer(c
     [own] = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"]
     flawed = {share["metric"]: round(share["value"] * share["count"] / 100) for share in own["shares"]}
     assert (flawed["failed"], flawed["cut"], flawed["empty"]) == (1, 1, 0)
+
+    rows = load_mixture("xnli_zh", "validation")
+    write_jsonl(file, [{"id": row["id"], "prediction": row["output"]} for row in rows])
+    assert "lacks ids of xnli_zh (split test): 3" in cli("evaluate", file, "--dataset", "xnli_zh").err
+    outcome = cli("evaluate", file, "--dataset", "xnli_zh", "--split", "validation")
+    assert outcome.code == 0 and re.search(rf"accuracy +100.00 .* {len(rows)} ", outcome.out)
+    assert "no effect without the --dataset" in cli("evaluate", file, "--split", "validation").err
+    assert "unknown split 'dev'" in cli("evaluate", file, "--dataset", "xnli_zh", "--split", "dev").err
 
 
 def test_predictions_from_elsewhere_may_bring_what_is_right(cli, tmp_path):

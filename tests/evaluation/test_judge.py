@@ -50,6 +50,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.rule, self.reply, self.trouble = longer, None, {}
+        self.refused = []  # fields that it doesn't take
         self.asked, self.keys, self.bodies = [], set(), []
         self.left = sys.maxsize  # calls that are answered; those after them aren't
         self.lock, self.over = threading.Lock(), threading.Event()
@@ -85,6 +86,10 @@ class Handler(BaseHTTPRequestHandler):
             server.asked.append(prompt)
             server.bodies.append(body)
             server.keys.add(self.headers["Authorization"])
+            if refused := next((field for field in server.refused if field in body), None):
+                message = f"Unsupported parameter: '{refused}' is not supported with this model, {SECRET}"
+                self.send(400, json.dumps({"error": {"message": message, "param": refused}}))
+                return
             todo = next((left for mark, left in server.trouble.items() if mark in prompt and left), None)
             trouble = todo.pop(0) if todo else None if server.left > 0 else "nothing"
             server.left -= 1
@@ -626,3 +631,19 @@ def test_without_the_client_it_says_what_to_install(judge, model, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     outcome = judge(model("a", [GOOD]), model("b", [PLAIN]))
     assert outcome.code == 2 and outcome.err == "xllm: judge needs the package openai: pip install -e '.[judge]'\n"
+
+
+def test_a_reasoning_model_is_asked_as_it_wants_to_be(judge, model, server):
+    a, b = model("a", [GOOD, PLAIN]), model("b", [PLAIN, GOOD])
+    server.refused = ["max_tokens", "temperature"]
+    outcome = judge(a, b)
+    assert outcome.code == 2 and outcome.err.count("--temperature default leaves it to the judge") == 1
+    assert "Unsupported parameter: 'temperature'" in outcome.err and SECRET not in outcome.err
+    server.bodies.clear()
+    outcome = judge(a, b, samples=2, temperature="default", concurrency=1)
+    assert outcome.code == 0, outcome.err
+    first, *others = server.bodies
+    assert "max_tokens" in first and {"max_completion_tokens": 1024}.items() <= others[0].items()
+    assert not any("max_tokens" in body or "temperature" in body for body in others)
+    assert judge(a, b, samples=2, temperature="default").code == 0 and len(server.bodies) == len(others) + 1
+    assert "|temp:default|" in scores(a)["win_rate"].signature and verdicts(a) == ["A", "B"]

@@ -103,7 +103,7 @@ def test_a_folder_in_which_another_process_begins_to_prepare_is_left_alone(empty
         records.remove(path)
     begun = os.open(version, os.O_RDONLY)
     load_mixture("alpaca_en[:5]", "train")
-    assert os.path.samestat(os.stat(begun), version.stat())
+    assert os.path.samestat(os.fstat(begun), version.stat())
     os.close(begun)
 
 

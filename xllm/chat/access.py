@@ -1,4 +1,5 @@
-"""Who may come in: users and passwords, kept out of the command line, and what of the server stays closed to all."""
+"""Who may come in, and with how much: users and passwords, kept out of the command line, and what of the server stays
+closed to all."""
 
 import base64
 import binascii
@@ -19,6 +20,7 @@ from xllm.errors import XllmError
 CLOSED = ("file={path:path}", "file/{path:path}", "proxy={path:path}", "custom_component/{path:path}")
 CLOSED += ("stream/{path:path}", "vibe-edit", "undo-vibe-edit", "vibe-code", "upload", "upload_progress")
 CLOSED += ("process_recording", "component_server", "deep_link")
+LARGEST = 16 << 20  # bytes of a request; the page sends all the conversations that a browser keeps
 LOCAL = ("127.0.0.1", "localhost", "[::1]")  # the hosts by which a page on the own machine is asked for
 HOW = "--auth takes env:NAME, an environment variable, or a file, with user:password in each line"
 
@@ -71,6 +73,35 @@ class OwnSite:
         if self.local and re.sub(r":\d+$", "", host) not in LOCAL:
             return False
         return origin is None or urlsplit(origin).netloc in (host, headers.get("x-forwarded-host"))
+
+
+class Bounded:
+    """Middleware that takes no more than LARGEST bytes of a request, however they come."""
+
+    def __init__(self, app) -> None:
+        self.app = app
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        told, body, more = Headers(scope=scope).get("content-length", "0"), bytearray(), True
+        while more and len(body) <= LARGEST and int(told) <= LARGEST:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if more or len(body) > LARGEST:
+            response = JSONResponse({"detail": f"a request has {LARGEST} bytes at most"}, status_code=413)
+            await response(scope, receive, send)
+            return
+        whole = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def again():
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, again, send)
 
 
 def lets_in(pairs: list[tuple[str, str]], header: str) -> bool:

@@ -1,5 +1,6 @@
-"""What the tabs have in common: how answers are chosen, and the end of one."""
+"""What the tabs have in common: how answers are chosen, the end of one, and its way into training data."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -11,6 +12,14 @@ if TYPE_CHECKING:
     from xllm.inference.generate import Decoding
 
 PRIVATE = {"api_visibility": "private"}  # of what the page does for itself
+# the browser makes the file itself: the page serves none
+SAVE = """(text) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type: "application/jsonl"}));
+  link.download = "alpaca.jsonl";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}"""
 LENGTH = 512  # tokens of an answer, unless told otherwise
 
 
@@ -49,3 +58,18 @@ def stops(button: gr.Button, service: Service) -> None:
         service.stop(request.session_hash)
 
     button.click(stop, queue=False, **PRIVATE)
+
+
+def export(what: str, lines: Callable[..., str], source: gr.components.Component) -> None:
+    """Let records be shown and saved: `lines` makes them of what `source` holds."""
+    with gr.Accordion("Export as training data", open=False):
+        gr.Markdown(
+            f"{what} Saved as `alpaca/alpaca_<language>.jsonl` in a data root, this is read back by the mixture "
+            "`alpaca_<language>`."
+        )
+        with gr.Row():
+            show = gr.Button("Show the records")
+            save = gr.Button("Download")
+        shown = gr.Code(language="json", label="Records", buttons=["copy"], elem_classes="records")
+    show.click(lines, source, shown, queue=False, **PRIVATE)
+    save.click(lines, source, shown, queue=False, **PRIVATE).success(None, shown, None, js=SAVE, **PRIVATE)

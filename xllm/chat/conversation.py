@@ -1,9 +1,11 @@
-"""Conversations: what a model reads of one, and the records that one comes to.
+"""Conversations: what a model reads of one, and the records that one comes to, as training data.
 
 A conversation is a list of messages, `{"role": "user" | "assistant" | "system", "content": text}`, as chat templates
 take it.
 """
 
+import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from xllm import models
@@ -73,10 +75,15 @@ def encode_one(instruction: str, text: str, template: str, tokenizer: "PreTraine
 
 
 def records(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The turns of a conversation as rows of an `alpaca_<lang>.json`: instruction, input (empty) and output."""
+    """The turns of a conversation as rows of the dataset `alpaca`: instruction, input (empty) and output."""
     pairs = zip(messages, messages[1:], strict=False)
     return [
         {"instruction": asked["content"], "input": "", "output": answered["content"]}
         for asked, answered in pairs
         if (asked["role"], answered["role"]) == ("user", "assistant")
     ]
+
+
+def lines(rows: Iterable[dict[str, str]]) -> str:
+    """Records as the text of an `alpaca_<lang>.jsonl`."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,14 +1,13 @@
 """The tab Instruct: an instruction and its input, as records have them, and the prompt that they become."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from xllm.chat import conversation, shown
-from xllm.chat.controls import PRIVATE, decoding, stops
+from xllm.chat.controls import PRIVATE, decoding, export, stops
 from xllm.chat.examples import PROMPTS
 from xllm.chat.service import Service
 from xllm.errors import XllmError
@@ -43,12 +42,10 @@ def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Text
     with gr.Accordion("The exact prompt", open=False):
         show = gr.Button("Show the prompt")
         prompt = gr.Textbox(label="What the model reads", lines=8, interactive=False, elem_id="prompt")
-    with gr.Accordion("Export as training data", open=False):
-        export = gr.Button("Show the record")
-        record = gr.Code(language="json", label="Record", buttons=["copy", "download"])
+    answered = gr.State(None)  # the record that the last answer makes
+    export("The last answer is a record, with what it answers.", _lines, answered)
 
     asked = [instruction, text, *settings, model]
-    answered = gr.State(None)  # the record that the last answer makes
     one = _One(service)
     gr.on(
         [send.click, instruction.submit],
@@ -61,7 +58,6 @@ def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Text
     )
     stops(stop, service)
     show.click(one.prompt, [instruction, text, settings[0], model], prompt, concurrency_limit=None, **PRIVATE)
-    export.click(_record, answered, record, queue=False, **PRIVATE)
     gr.api(one.api, api_name="answer", concurrency_limit=None)
     return instruction, text
 
@@ -151,7 +147,7 @@ def _chosen(*choice: object) -> "Decoding":
         raise XllmError(f"settings of another type than they should be: {error}") from error
 
 
-def _record(answered: dict[str, str] | None) -> str:
+def _lines(answered: dict[str, str] | None) -> str:
     if answered is None:
         raise gr.Error("There is nothing to export: answer first.", print_exception=False)
-    return json.dumps([answered], ensure_ascii=False, indent=2)
+    return conversation.lines([answered])

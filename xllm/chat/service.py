@@ -91,6 +91,7 @@ class Service:
     def __init__(self, shelf: Shelf, limits: Limits) -> None:
         self.shelf, self.limits = shelf, limits
         self.line = Line(limits.at_once, limits.waiting)
+        self.loading = Line(0, limits.waiting)  # who waits for a model, before the queue
         self._running: dict[str, list[threading.Event]] = {}
 
     @contextmanager
@@ -123,12 +124,13 @@ class Service:
         `encode` makes the prompt's token ids. Raises XllmError: TooLong, Full, or one that says what is wrong with the
         model or the request. Setting `stop`, or leaving the iterator, ends the generation and frees its place.
         """
-        async for entry in self.shelf.loading(model):
-            if stop.is_set():
-                yield Answer(end="stopped")
-                return
-            if not entry.done.is_set():
-                yield Answer(loading=entry.share)
+        with self.loading.join():
+            async for entry in self.shelf.loading(model):
+                if stop.is_set():
+                    yield Answer(end="stopped")
+                    return
+                if not entry.done.is_set():
+                    yield Answer(loading=entry.share)
         if entry.engine is None:
             raise Unavailable(entry.problem)
         prompt = encode(entry.engine)

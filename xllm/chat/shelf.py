@@ -121,9 +121,9 @@ def _problem(source: str, error: Exception) -> str:
 
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and out_of_memory(error)):
         return f"{Path(source).name} doesn't fit into the memory of this machine; --load_in_4bit makes it smaller"
-    if isinstance(error, XllmError):
-        return str(error)
-    return f"cannot load {source}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    told = str(error) if isinstance(error, XllmError) else f"cannot load {source}: {type(error).__name__}: {error}"
+    # where the machine keeps its models is nobody's business on the page
+    return " ".join(told.replace(source, Path(source).name).split())[:400]
 
 
 class _progress:

@@ -3,16 +3,18 @@
 import json
 import uuid
 from collections.abc import AsyncIterator
+from itertools import accumulate
 
 import gradio as gr
 
 from xllm.chat import conversation, shown
-from xllm.chat.controls import PRIVATE, decoding, stops
+from xllm.chat.controls import PRIVATE, decoding, export, stops
 from xllm.chat.examples import PROMPTS
 from xllm.chat.service import Service
 from xllm.errors import XllmError
 
 KEPT = 30  # conversations in a browser
+ROOM = 1 << 20  # characters of them all; a browser keeps about five million of a page, and they are enciphered there
 TITLE = 40  # characters of a conversation's first message that name it
 UNCHANGED = (gr.skip(), gr.skip(), gr.skip())  # of what the browser keeps, the conversation's id, and the list of them
 
@@ -45,7 +47,7 @@ def build(service: Service, page: gr.Blocks, model: gr.Dropdown, settings: list)
         history = gr.Dropdown([], label="Conversations in this browser", scale=8, min_width=280)
         new = gr.Button("New", min_width=80)
         clear = gr.Button("Delete", min_width=80)
-    _export(chatbot)
+    export("Each turn is a record.", _lines, chatbot)
 
     turns = _Turns(service)
     shows, browser = [chatbot, message, below], [kept, current, history]
@@ -157,19 +159,11 @@ def _undo(data: gr.UndoData, kept: list[dict], current: str, messages: list) -> 
     return rest, said[data.index]["content"], "", *_remember(kept, current, rest)
 
 
-def _export(chatbot: gr.Chatbot) -> None:
-    with gr.Accordion("Export as training data", open=False):
-        gr.Markdown(
-            "Each turn is a record. Saved as `alpaca/alpaca_<language>.json` in a data root, this is read back by the "
-            "mixture `alpaca_<language>`."
-        )
-        show = gr.Button("Show the records")
-        records = gr.Code(language="json", label="Records", buttons=["copy", "download"], elem_id="records")
-        show.click(_records, chatbot, records, queue=False, **PRIVATE)
-
-
-def _records(messages: list) -> str:
-    return json.dumps(conversation.records(plain(messages)), ensure_ascii=False, indent=2)
+def _lines(messages: list) -> str:
+    records = conversation.records(plain(messages))
+    if not records:
+        raise gr.Error("There is nothing to export: chat first.", print_exception=False)
+    return conversation.lines(records)
 
 
 # what the browser keeps: [{"id": …, "messages": […]}, …], the latest first
@@ -181,8 +175,14 @@ def _choices(kept: list[dict]) -> list[tuple[str, str]]:
 
 def _remember(kept: list[dict], current: str, messages: list) -> tuple:
     current, others = current or uuid.uuid4().hex, [one for one in kept if one["id"] != current]
-    kept = [{"id": current, "messages": plain(messages)}, *others][:KEPT] if messages else others
+    kept = latest([{"id": current, "messages": plain(messages)}, *others]) if messages else others
     return kept, current, gr.Dropdown(_choices(kept), value=current if messages else None)
+
+
+def latest(kept: list[dict]) -> list[dict]:
+    """As many as there is room for, at least the first."""
+    sizes = accumulate(len(json.dumps(one)) for one in kept)
+    return [one for n, (one, size) in enumerate(zip(kept, sizes, strict=True)) if not n or (n < KEPT and size <= ROOM)]
 
 
 def _left(kept: list[dict], current: str, messages: list) -> list[dict]:

@@ -61,14 +61,14 @@ def of_file(path: Path, task: str | None = None, language: str | None = None) ->
     return [Answers(names[0], task, language, rows)]
 
 
-def of_dataset_elsewhere(path: Path, dataset: str) -> list[Answers]:
-    """The predictions of a file, by id, for a dataset of the data root (its split "test"), which says what is right.
+def of_dataset_elsewhere(path: Path, dataset: str, split: str) -> list[Answers]:
+    """The predictions of a file, by id, for a split of a dataset of the data root, which says what is right.
 
     Raises XllmError where the ids are others than the dataset's, or rows say that they come from another one.
     """
     from xllm.mixture import load_mixture
 
-    mixture, rows = load_mixture(dataset, "test"), read(path)
+    mixture, rows = load_mixture(dataset, split), read(path)
     if len(mixture.terms) > 1:
         raise XllmError(f"--dataset {dataset}: it must be one dataset, or ids don't tell rows apart")
     [term], answered = mixture.terms, {row.get("id"): row for row in rows}
@@ -76,7 +76,8 @@ def of_dataset_elsewhere(path: Path, dataset: str) -> list[Answers]:
         if row.get("from", term["from"]) != term["from"]:
             raise XllmError(f"{path}: a row (id {row.get('id')}) comes from {row['from']}, not from {dataset}")
     asked = {record["id"] for record in mixture}
-    wrong = {f"has ids that {dataset} lacks": set(answered) - asked, f"lacks ids of {dataset}": asked - set(answered)}
+    name = f"{dataset} (split {split})"
+    wrong = {f"has ids that {name} lacks": set(answered) - asked, f"lacks ids of {name}": asked - set(answered)}
     for what, ids in wrong.items():
         if ids:
             raise XllmError(f"{path} {what}: {len(ids)}, {min(map(str, ids))!r} for one")

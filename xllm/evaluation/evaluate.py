@@ -14,6 +14,7 @@ from xllm.evaluation.scores import TASKS, Wanted
 from xllm.evaluation.shares import KINDS, shares
 from xllm.scorefile import Scored
 
+TEST = "test"  # the split that is scored, unless told otherwise
 MOST_LABELS = 10  # of a confusion matrix that is shown
 
 
@@ -35,6 +36,7 @@ def evaluate(
     lang=None,
     task=None,
     dataset=None,
+    split=None,
     hypotheses=None,
     references=None,
     sources=None,
@@ -42,7 +44,8 @@ def evaluate(
     """Score answers. A table goes to stdout, and <dataset>.metrics.json beside the answers.
 
     evaluate MODEL [DATASET…]: what `infer` wrote, of all datasets if none is named; a tuned model's card is renewed.
-    evaluate FILE.jsonl: any predictions, with --task and --lang, or with the --dataset that they answer, by id.
+    evaluate FILE.jsonl: any predictions, with --task and --lang, or with the --dataset (and its --split, if it isn't
+    test) that they answer, by id.
     evaluate --hypotheses F --references F --lang zh [--sources F]: text files, a line each; --task if no translations.
 
     METRICS are separated by commas, as BLEU,TER; the usual ones of the task, if not given. TOKENIZE is BLEU's: auto (by
@@ -54,13 +57,15 @@ def evaluate(
     if lang is not None:
         languages.name(lang)
     texts = {"hypotheses": hypotheses, "references": references, "sources": sources}
-    given = {"task": task, "lang": lang, "dataset": dataset, **texts}
+    given = {"task": task, "lang": lang, "dataset": dataset, "split": split, **texts}
+    if split is not None and dataset is None:
+        raise XllmError(f"--split {split} has no effect without the --dataset that it is of")
     if any(texts.values()):
         sheets = [_texts(what, texts, lang, task or "translation", dataset)]
     elif not what:
         raise XllmError("evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references; see: --help")
     elif what[0].endswith(".jsonl"):
-        sheets = [_file(Path(path), task, lang, dataset) for path in what]
+        sheets = [_file(Path(path), task, lang, dataset, split or TEST) for path in what]
     elif useless := [f"--{flag}" for flag, value in given.items() if value is not None]:
         raise XllmError(f"{useless[0]} has no effect on a model's answers, whose run.json says what they are")
     else:
@@ -102,7 +107,7 @@ def _answered(folder: Path, dataset: str, model: str) -> Sheet:
     return Sheet(dataset, answers.of_file(file), file, folder / f"{dataset}{scorefile.ENDING}", model)
 
 
-def _file(path: Path, task: str | None, language: str | None, dataset: str | None) -> Sheet:
+def _file(path: Path, task: str | None, language: str | None, dataset: str | None, split: str) -> Sheet:
     name = path.name.removesuffix(".jsonl").removesuffix(".inference")
     if answers.facts_of(path):
         if useless := [flag for flag, value in (("task", task), ("lang", language), ("dataset", dataset)) if value]:
@@ -110,7 +115,7 @@ def _file(path: Path, task: str | None, language: str | None, dataset: str | Non
         return _answered(path.parent, name, str(path.parent.parent))
     if dataset is not None and (task or language):
         raise XllmError(f"--{'task' if task else 'lang'} has no effect with --dataset, which says what it is")
-    own = answers.of_dataset_elsewhere(path, dataset) if dataset else answers.of_file(path, task, language)
+    own = answers.of_dataset_elsewhere(path, dataset, split) if dataset else answers.of_file(path, task, language)
     return Sheet(name, own, path, path.with_name(f"{name}{scorefile.ENDING}"))
 
 

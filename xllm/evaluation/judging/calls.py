@@ -17,6 +17,7 @@ from xllm.journal import Journal
 KEY = "OPENAI_API_KEY"  # the variable of the environment; the key is nowhere else
 NO_KEY = "none"  # local servers take any text for a key, and the client insists on one
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds before a call whose reply was none is made again, as the client waits
+LENGTH, NEW_LENGTH = "max_tokens", "max_completion_tokens"  # the field's name to all, and to OpenAI's reasoning models
 LOST = 10  # calls that fail before any was answered, until the endpoint is given up
 
 
@@ -26,7 +27,7 @@ class Endpoint:
 
     url: str
     model: str
-    temperature: float
+    temperature: float | None  # None: the endpoint's own
     max_tokens: int  # of a reply
     timeout: float  # seconds
     retries: int
@@ -78,6 +79,7 @@ class _Asking:
         self.lock = threading.Lock()  # of the journal and the counts
         self.answered, self.failed = 0, {}
         self.given_up = False  # no call is begun any more
+        self.length = LENGTH
 
     def all(self, prompts: dict[str, str]) -> dict[str, str]:
         done = self.notes.read()
@@ -135,20 +137,36 @@ class _Asking:
         connections, but takes any 200 for an answer."""
         wait = FIRST_WAIT
         for left in reversed(range(self.endpoint.retries + 1)):
-            raw = self.client.chat.completions.with_raw_response.create(
-                model=self.endpoint.model,
-                messages=[{"role": "user", "content": prompt}],
-                temperature=self.endpoint.temperature,
-                max_tokens=self.endpoint.max_tokens,
-            )
             try:
-                return read(raw.content)
+                return read(self._call(prompt))
             except Unusable:
                 if not left:
                     raise
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
         raise AssertionError("unreachable")
+
+    def _call(self, prompt: str) -> bytes:
+        """The body of a response. Raises XllmError where the endpoint doesn't take the temperature."""
+        from openai import BadRequestError
+
+        length, warmth = self.length, self.endpoint.temperature
+        fields = {length: self.endpoint.max_tokens} | ({} if warmth is None else {"temperature": warmth})
+        messages = [{"role": "user", "content": prompt}]
+        try:
+            return self.client.chat.completions.with_raw_response.create(
+                model=self.endpoint.model, messages=messages, **fields
+            ).content
+        except BadRequestError as error:
+            if error.param == "temperature" and warmth is not None:
+                raise XllmError(
+                    f"{self.endpoint.model} takes no temperature of {warmth:g}: {self._without_key(error.message)}; "
+                    "--temperature default leaves it to the judge"
+                ) from None
+            if error.param != LENGTH or length != LENGTH:
+                raise
+        self.length = NEW_LENGTH
+        return self._call(prompt)
 
     def _check_access(self, status: int) -> None:
         url, model = self.endpoint.url, self.endpoint.model

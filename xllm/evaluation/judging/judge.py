@@ -13,6 +13,7 @@ from xllm.runinfo import RunInfo
 from xllm.values import above_zero, whole_number
 
 HOTTEST = 2.0  # temperature that the API takes
+OWN = "default"  # of temperatures: none is sent, since reasoning models take none
 
 
 def judge(
@@ -37,9 +38,10 @@ def judge(
     judge MODEL: whether answers to reading questions (xquad, mlqa) are right.
 
     DATASET names one, or several separated by commas. SAMPLES of each call are drawn and averaged, at a TEMPERATURE
-    above 0 if more than one (0, if not given). MAX_TOKENS bounds a reply. CONCURRENCY calls are made at a time; one
-    that gets no reply within TIMEOUT seconds, or none that can be used, is made again, RETRIES times at most. With
-    PRICE_IN and PRICE_OUT, of a million tokens, the table tells the cost. The API's key is read from OPENAI_API_KEY.
+    above 0 if more than one (0, if not given; `default` leaves it to the judge, as reasoning models want it).
+    MAX_TOKENS bounds a reply. CONCURRENCY calls are made at a time; one that gets no reply within TIMEOUT seconds, or
+    none that can be used, is made again, RETRIES times at most. With PRICE_IN and PRICE_OUT, of a million tokens, the
+    table tells the cost. The API's key is read from OPENAI_API_KEY.
 
     Each reply is in a journal at once: the same command goes on after a kill, and makes the calls again that failed.
     OVERWRITE judges anew, but goes on with what the same settings have begun.
@@ -75,13 +77,15 @@ def _request(models_: tuple[str, ...], flags: dict[str, str]) -> Request:
     return Request(models_, endpoint, samples, [*models_, *words])
 
 
-def _temperature(text: str | None, samples: int) -> float:
+def _temperature(text: str | None, samples: int) -> float | None:
+    if text == OWN:
+        return None
     try:
         value = 0.0 if text is None else float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value <= HOTTEST:
-        raise XllmError(f"--temperature {text}: it must be a number from 0 to {HOTTEST:g}")
+        raise XllmError(f"--temperature {text}: it must be a number from 0 to {HOTTEST:g}, or {OWN}")
     if samples > 1 and value == 0:
         raise XllmError(f"--samples {samples} would all be the same at temperature 0; as: --temperature 1")
     return value

@@ -79,7 +79,8 @@ class Sheet:
         """What made the scores, but for the gate and the version."""
         made, against = self.settings, self.settings["answers"].get("B")
         signature = f"judge:{made['judge']['model']}|protocol:{made['protocol']}|k:{made['samples']}"
-        signature += f"|temp:{made['temperature']:g}|max_tokens:{made['max_tokens']}|prompt:{made['prompt_sha256']}"
+        warmth = "default" if made["temperature"] is None else format(made["temperature"], "g")
+        signature += f"|temp:{warmth}|max_tokens:{made['max_tokens']}|prompt:{made['prompt_sha256']}"
         return signature + (f"|against:{against['model']},{against['sha256'][:8]}" if against else "")
 
     def check_settings(self) -> None:
