@@ -1,6 +1,7 @@
 """From a model's name to its folder, its tokenizer and its weights."""
 
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,12 @@ def folder_of(name: str) -> Path:
 def short_name(name: str) -> str:
     """The last part of a model's path or hub id, which names what is made from it."""
     return Path(name).resolve().name if _is_folder(Path(name)) else name.rstrip("/").split("/")[-1]
+
+
+def names_apart(names: Sequence[str]) -> list[str]:
+    """The short names of models, or the names as they were given where two have the same."""
+    short = [short_name(name) for name in names]
+    return [own if short.count(own) == 1 else name for own, name in zip(short, names, strict=True)]
 
 
 def run_facts(name: str) -> dict:

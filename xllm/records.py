@@ -126,6 +126,15 @@ def _parse(text: str, path: Path | str, lines_before: int = 0) -> Any:
         raise XllmError(f"malformed JSON: {path}: nested too deeply") from None
 
 
+def encodable(text: str) -> bool:
+    """Whether a text can be written: JSON can hold half of a surrogate pair, which is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def strings(rows: object, columns: Iterable[str], path: Path | str) -> Iterator[dict[str, str]]:
     """These columns of a JSON file's rows. Raises XllmError, naming file and row, where one is missing or no text."""
     if not isinstance(rows, list):
@@ -136,7 +145,7 @@ def strings(rows: object, columns: Iterable[str], path: Path | str) -> Iterator[
                 raise XllmError(f"{path}, row {number} has no {column!r}")
             if not isinstance(row[column], str):
                 raise XllmError(f"{path}, row {number}: {column!r} is {json.dumps(row[column])[:40]}, not text")
-            if any("\ud800" <= character <= "\udfff" for character in row[column]):
+            if not encodable(row[column]):
                 raise XllmError(f"{path}, row {number}: {column!r} holds half of a surrogate pair")
         yield {column: row[column] for column in columns}
 

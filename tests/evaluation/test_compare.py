@@ -173,6 +173,29 @@ def test_rows_count_once(cli, model):
     outcome = cli("compare", base, tuned, "--by", "language")
     assert outcome.code == 2 and "share rows; name one of them: --dataset" in outcome.err
 
+    for folder in (base, tuned):
+        (folder / "test" / "xquad_en[:5].inference.jsonl").unlink()
+        parts = [read_jsonl(folder / "test" / f"xquad_{language}.inference.jsonl") for language in ("de", "en")]
+        save(folder, "xquad_de+xquad_en", sum(parts, []), "qa", "en")
+        terms = [{"from": f"xquad_{language}", "task": "qa", "language": language} for language in ("de", "en")]
+        write_json(folder / "test" / "xquad_de+xquad_en.run.json", {"mixture": {"terms": terms}})
+    for by, ends in (("from", [""]), ("length", [", 0 to 6", ", 7 to 11", ", 12 to 16", ", 17 to 20"])):
+        _, *lines = table(cli("compare", base, tuned, "--by", by).out)
+        found = [(line[0], line[2]) for line in lines if line[1] == "f1" and line[0].startswith("xquad_en")]
+        assert len(found) == 2 * len(ends) and sum(int(rows) for _, rows in found) == 40, found
+        assert len({name for name, _ in found if "(xquad_de+xquad_en)" in name}) == len(ends)
+    assert "share rows" in cli("compare", base, tuned, "--by", "language").err
+
+
+def test_rows_without_an_input_are_shown_without_what_commands_a_terminal(cli, model):
+    base, tuned = model("base", 0.0), model("tuned", 0.0)
+    for folder, answer in ((base, "\x1b[31mred\x9b"), (tuned, "blue")):
+        rows = [{"id": "0", "output": "blue", "from": "xquad_fr", "prediction": answer}]
+        save(folder, "xquad_fr", rows, "qa", "fr")
+    for by in ("from", "length"):
+        outcome = cli("compare", base, tuned, "--dataset", "xquad_fr", "--by", by, "--examples", "1")
+        assert outcome.code == 0 and "\ufffd[31mred\ufffd" in outcome.out and "\x1b" not in outcome.out
+
 
 def test_equal_rows_are_no_examples_and_empty_sets_no_lines(cli, model):
     base, tuned = model("base", 0.0), model("tuned", 0.0)

@@ -179,6 +179,7 @@ def test_predictions_from_elsewhere_are_scored_by_the_dataset_that_they_answer(c
     write_jsonl(file, golds[1:])
     assert "lacks ids of xquad_zh (split test): 1" in cli("evaluate", file, "--dataset", "xquad_zh").err
     write_jsonl(file, [{**golds[0], "from": "xquad_en"}, *golds[1:]])
+    assert "xquad_zh*2 has rows twice" in cli("evaluate", file, "--dataset", "xquad_zh*2").err
     assert "comes from xquad_en, not from xquad_zh" in cli("evaluate", file, "--dataset", "xquad_zh").err
     write_jsonl(file, [{**golds[0], "prediction": "", "failed": "memory"}, {**golds[1], "cut": True}, *golds[2:]])
     assert cli("evaluate", file, "--dataset", "xquad_zh").code == 0
@@ -325,8 +326,20 @@ def test_another_file_than_the_one_named_is_never_scored(cli, model):
     file = folder / "test" / "xquad_en.jsonl"
     write_jsonl(file, [{"output": "x", "prediction": "y"}])
     assert "has no run.json beside it" in cli("evaluate", file).err
+    outcome = cli("evaluate", file, "--task", "qa", "--lang", "en")
+    assert outcome.code == 2 and "xquad_en.metrics.json is for the scores of xquad_en.inference.jsonl" in outcome.err
+    assert not list(folder.rglob("*.metrics.json"))
+    file = file.rename(file.with_name("theirs.jsonl"))
     assert cli("evaluate", file, "--task", "qa", "--lang", "en").code == 0
-    assert scores(folder, "xquad_en")[0] == ("exact_match", 0, 1)
+    assert scores(folder, "theirs")[0] == ("exact_match", 0, 1)
+
+
+def test_what_a_failed_row_says_does_not_count(cli, tmp_path):
+    file = tmp_path / "theirs.jsonl"
+    write_jsonl(file, [{"output": "The cat sat there.", "prediction": "The cat sat there.", "failed": "memory"}])
+    assert cli("evaluate", file, "--task", "translation", "--lang", "en").code == 0
+    [own] = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"]
+    assert {score["metric"]: score["value"] for score in own["scores"]} == {"BLEU": 0, "chrF++": 0}
 
 
 def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
@@ -378,6 +391,16 @@ def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
             "the output of a row (id 1) is none of its la",
         ),
         (["evaluate", "list.jsonl", "--task", "qa", "--lang", "zh"], "list.jsonl, row 1 is [], not an object"),
+        (
+            ["evaluate", "half.jsonl", "--task", "qa", "--lang", "zh"],
+            "row 1: its 'prediction' holds half of a surrogate",
+        ),
+        (["evaluate", "halves.jsonl", "--task", "qa", "--lang", "zh"], "row 1: its 'answers' hold half of a surrogate"),
+        (
+            ["evaluate", "measured.jsonl", "--task", "label", "--lang", "zh"],
+            "row 1: its 'label_scores' must give each label per_token and per_byte",
+        ),
+        (["evaluate", "m", "xquad_en", "--tokenize", "zh"], "--tokenize has no effect: these answers have no BLEU"),
         (["evaluate", "broken.inference.jsonl"], "broken.run.json doesn't say which datasets were answered"),
         (["evaluate", "--hypotheses", "x.jsonl"], "--references is missing; as: --hypotheses FILE --references FILE"),
         (["evaluate", "--hypotheses", "x.jsonl", "--references", "x.jsonl"], "--lang is missing"),
@@ -403,6 +426,10 @@ def test_mistakes_are_one_line(cli, model, tmp_path, monkeypatch, words, message
     write_jsonl(tmp_path / "number.jsonl", [{**row, "output": "a", "id": 1}])
     write_jsonl(tmp_path / "label.jsonl", [{**row, "output": "Perhaps", "labels": ["Yes", "No"]}])
     write_jsonl(tmp_path / "list.jsonl", [[]])
+    (tmp_path / "half.jsonl").write_text('{"output": "a", "prediction": "\\ud800"}')
+    (tmp_path / "halves.jsonl").write_text('{"output": "a", "answers": ["\\udc00"], "prediction": "a"}')
+    measured = {"output": "a", "labels": ["a"], "prediction": "a", "label_scores": {"a": {"per_token": -1}}}
+    write_jsonl(tmp_path / "measured.jsonl", [measured])
     write_jsonl(tmp_path / "broken.inference.jsonl", [{**row, "from": "a"}])
     write_json(tmp_path / "broken.run.json", {"mixture": {}})
     (tmp_path / "torn.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row)[:9])

@@ -50,7 +50,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.rule, self.reply, self.trouble = longer, None, {}
-        self.refused = []  # fields that it doesn't take
+        self.refused, self.wraps = [], True  # fields that it doesn't take; whether it says so as OpenAI does
         self.asked, self.keys, self.bodies = [], set(), []
         self.left = sys.maxsize  # calls that are answered; those after them aren't
         self.lock, self.over = threading.Lock(), threading.Event()
@@ -87,8 +87,9 @@ class Handler(BaseHTTPRequestHandler):
             server.bodies.append(body)
             server.keys.add(self.headers["Authorization"])
             if refused := next((field for field in server.refused if field in body), None):
-                message = f"Unsupported parameter: '{refused}' is not supported with this model, {SECRET}"
-                self.send(400, json.dumps({"error": {"message": message, "param": refused}}))
+                message = f"Unsupported parameter: '{refused}' is not supported with this model, {SECRET}."
+                message += " Use 'max_completion_tokens' instead." if refused == "max_tokens" else ""
+                self.send(400, json.dumps({"error": {"message": message}} if server.wraps else {"detail": message}))
                 return
             todo = next((left for mark, left in server.trouble.items() if mark in prompt and left), None)
             trouble = todo.pop(0) if todo else None if server.left > 0 else "nothing"
@@ -337,9 +338,9 @@ def test_what_is_never_answered_is_kept_out_told_and_asked_again(judge, model, s
     assert [row["verdict"] for row in rows] == ["A", None, None, None]
     assert [row.get("failed") for row in rows] == [
         None,
-        "status 500: Error code: 500 - no, … is bad",
+        "status 500: no, … is bad",
         "no reply within 1 seconds in 1 tries",
-        "status 400: Error code: 400 - no, … is bad",
+        "status 400: no, … is bad",
     ]
     found = scores(a)
     assert (found["win_rate"].value, found["win_rate"].count, found["failed"].value) == (100, 1, 75)
@@ -633,7 +634,9 @@ def test_without_the_client_it_says_what_to_install(judge, model, monkeypatch):
     assert outcome.code == 2 and outcome.err == "xllm: judge needs the package openai: pip install -e '.[judge]'\n"
 
 
-def test_a_reasoning_model_is_asked_as_it_wants_to_be(judge, model, server):
+@pytest.mark.parametrize("wraps", [True, False])
+def test_a_reasoning_model_is_asked_as_it_wants_to_be(judge, model, server, wraps):
+    server.wraps = wraps
     a, b = model("a", [GOOD, PLAIN]), model("b", [PLAIN, GOOD])
     server.refused = ["max_tokens", "temperature"]
     outcome = judge(a, b)

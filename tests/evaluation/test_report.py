@@ -169,6 +169,35 @@ def test_averages_are_over_the_datasets_that_all_models_have(cli, models):
     assert told == [("a", "xquad_de+xquad_en", 15, "squad|lang:en"), ("b", "xquad_de+xquad_en", 40, "squad|lang:en")]
 
 
+def test_a_dataset_counts_once_in_averages(cli, models):
+    own = [Scored(name, "qa", "en", [f1(value)], SHARES) for name, value in (("xquad_en", 10), ("xquad_de", 20))]
+    (models / "a").mkdir()
+    path = models / "a" / "test" / "xquad_en+xquad_de.metrics.json"
+    scorefile.write(path, "a", "xquad_en+xquad_de", ["python"], "5ha256", own)
+    score(models / "a", "xquad_en", f1(40, count=100))
+    score(models / "a", "xquad_en", f1(90, count=50), stem="xquad_en[:50]")
+    lines = table_of(cli("report", "model/a").out)
+    assert lines["qa: average of 2 datasets", "f1"][4] == "30.00"  # of 40 and 20
+    assert [key[0] for key in lines if "xquad_en" in key[0]] == [
+        "xquad_en",
+        "xquad_en (xquad_en+xquad_de)",
+        "xquad_en[:50]",
+    ]
+    assert len([key for key in lines if "average" in key[0]]) == 1
+
+
+def test_scores_of_other_answers_than_are_there_now_are_left_out(cli, models):
+    score(models / "a", "xquad_en", f1(50))
+    score(models / "a", "xquad_de", f1(40))
+    score(models / "a", "xquad_de", Score("win_rate", 40, 80, "judge"), stem="xquad_de.judge.b")
+    write_jsonl(models / "a" / "test" / "xquad_de.inference.jsonl", [{"prediction": "anew"}])
+    outcome = cli("report", "model/a")
+    assert outcome.code == 0 and set(table_of(outcome.out)) == {"header", ("xquad_en", "f1")}
+    for name in ("xquad_de", "xquad_de.judge.b"):
+        path = models / "a" / "test" / f"{name}.metrics.json"
+        assert f"left out: {path.relative_to(models.parent)}, whose scores are of other answers" in outcome.err
+
+
 def test_missing_cells_are_visible_everywhere(cli, models):
     score(models / "a", "xquad_en", f1(10))
     score(models / "a", "xquad_zh", f1(20), language="zh")
@@ -343,8 +372,11 @@ def test_votes_are_counted_with_their_intervals(cli, models):
     cast = [{"models": ["model/a", "b"], "vote": "b"}] * 8 + [{"models": ["b", "a"], "vote": "a"}]
     cast += [{"models": ["a", "b"], "vote": "both bad"}, {"models": ["a", "gone"], "vote": "tie"}]
     cast += [{"models": ["org/c", "b", "a"], "vote": "org/c"}]
-    write_jsonl(models / "votes.jsonl", cast)
-    cli("report", "model/a", "model/b", "model/org--c")
+    write_jsonl(models / "votes.jsonl", cast[:5])
+    elsewhere = models.parent / "elsewhere"  # a pair's votes may be in two folders' files
+    score(elsewhere / "d", "xquad_en", f1(50))
+    write_jsonl(elsewhere / "votes.jsonl", cast[5:])
+    cli("report", "model/a", "model/b", "model/org--c", elsewhere / "d")
     rows = Page((models.parent / "report" / "report.html").read_text()).find("tr")
     found = [text for text, _ in rows if " %, " in text]
     # 8 of 10: 49.02 to 94.33 by scipy.stats.binomtest(8, 10).proportion_ci(method="wilson")
@@ -416,6 +448,15 @@ def no_number(path):
         (lambda path: path.write_bytes(b"\xff"), "{path}, line 1 isn't UTF-8"),
         (lambda path: torn(path.with_name("xquad_en.run.json")), "malformed JSON: model/a/test/xquad_en.run.json"),
         (lambda path: write_json(path.with_name("xquad_en.run.json"), []), "xquad_en.run.json holds a list"),
+        (
+            lambda path: write_json(path.with_name("xquad_en.run.json"), {"mixture": []}),
+            "its 'mixture' isn't an object",
+        ),
+        (lambda path: write_json(path.with_name("xquad_en.run.json"), {"command": "x"}), "its 'command' isn't a list"),
+        (
+            lambda path: write_json(path.parent.parent / "run.json", {"encoding": {}}),
+            "the run.json of a isn't what train writes (KeyError('training'))",
+        ),
     ],
 )
 def test_broken_files_are_one_line_and_nothing_is_written(cli, models, harm, message):
@@ -437,6 +478,7 @@ def test_broken_files_are_one_line_and_nothing_is_written(cli, models, harm, mes
         (["model/empty"], "there are no scores of model/empty; first: python -m xllm evaluate"),
         (["model/a", "--out", "x"], "unknown flag '--out'; did you mean --output?"),
         (["model/a", "--output"], "--output needs a value"),
+        (["model/a", "--output="], "--output is empty"),
         (["model/a", "--output", "model/file"], "--output model/file: there is a file of this name"),
     ],
 )

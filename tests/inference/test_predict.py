@@ -53,7 +53,13 @@ def test_answers_are_not_overwritten_unless_told(cli, sample, model):
     assert cli(*words).code == 0
     outcome = cli(*words)
     assert outcome.code == 2 and "--overwrite answers anew" in outcome.err
+    scores = [f"mieval_en[:2].{kind}metrics.json" for kind in ("", "judge.", "judge.b.")]
+    for name in (*scores, "mieval_en[:2].judge.b.jsonl", "mieval_en.metrics.json"):
+        (model / "test" / name).write_text("{}")
     assert cli(*words, "--overwrite").code == 0
+    left = {path.name for path in (model / "test").iterdir()}
+    assert not left & set(scores)  # of other answers; verdicts, which were paid for, and other sets' scores stay
+    assert {"mieval_en[:2].judge.b.jsonl", "mieval_en.metrics.json"} < left
 
 
 def test_the_template_is_that_of_the_tuning(cli, sample, model):

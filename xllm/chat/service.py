@@ -12,6 +12,7 @@ import anyio
 
 from xllm.chat.shelf import BEAT, Shelf
 from xllm.errors import XllmError
+from xllm.records import encodable
 
 if TYPE_CHECKING:
     from xllm.inference.generate import Decoding, Engine, Written
@@ -153,7 +154,7 @@ class Service:
         size = sum(map(len, texts))
         if size > self.limits.characters:
             raise TooLong(f"a prompt of {size} characters; {self.limits.characters} at most, or --max_prompt more")
-        if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+        if not all(map(encodable, texts)):
             raise XllmError("the text holds half of a surrogate pair, which is no character")
 
     def _check(self, prompt: list[int], decoding: "Decoding", engine: "Engine") -> None:

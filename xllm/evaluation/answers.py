@@ -10,6 +10,7 @@ from xllm.errors import XllmError, unknown
 
 ENDING = ".inference.jsonl"
 TEXTS = ("id", "from", "instruction", "input", "output", "original_input")
+LABEL_MEASURES = ("per_token", "per_byte")  # log-probabilities that inference gives each label
 ANSWERED = ("prediction", "cut", "failed", "label_scores", "original_input")  # what inference adds to a record
 
 
@@ -72,6 +73,8 @@ def of_dataset_elsewhere(path: Path, dataset: str, split: str) -> list[Answers]:
     if len(mixture.terms) > 1:
         raise XllmError(f"--dataset {dataset}: it must be one dataset, or ids don't tell rows apart")
     [term], answered = mixture.terms, {row.get("id"): row for row in rows}
+    if len({record["id"] for record in mixture}) < len(mixture):
+        raise XllmError(f"--dataset {dataset} has rows twice; each answer is scored once")
     for row in rows:
         if row.get("from", term["from"]) != term["from"]:
             raise XllmError(f"{path}: a row (id {row.get('id')}) comes from {row['from']}, not from {dataset}")
@@ -107,7 +110,8 @@ def of_texts(hypotheses: Path, references: Path, sources: Path | None, language:
 
 
 def read(path: Path) -> list[dict]:
-    """The rows of a file of answers, with the input as it was asked where the model had it in other words.
+    """The rows of a file of answers, with the input as it was asked where the model had it in other words, and no
+    prediction where a row failed.
 
     Raises XllmError where a row isn't one, has no prediction, or an id comes twice.
     """
@@ -122,7 +126,13 @@ def read(path: Path) -> list[dict]:
         if key in known and row.get("id") is not None:
             raise XllmError(f"{path}, row {number}: the id {row['id']!r} was there before; each row is scored once")
         known.add(key)
-    return [row | {"input": row.get("original_input", row["input"])} if "input" in row else row for row in rows]
+    return [_as_given(row) for row in rows]
+
+
+def _as_given(row: dict) -> dict:
+    """A row with the input as the dataset has it, and without what a failed one may say."""
+    given = {"input": row.get("original_input", row["input"])} if "input" in row else {}
+    return row | given | ({"prediction": ""} if "failed" in row else {})
 
 
 def _check(row: object, where: str) -> None:
@@ -133,10 +143,23 @@ def _check(row: object, where: str) -> None:
         if not isinstance(row.get(column, None if column == "prediction" else ""), str):
             found = json.dumps(row.get(column), ensure_ascii=False)[:40]
             raise XllmError(f"{where}: its {column!r} must be text, and is {found}")
+        if not records.encodable(row.get(column, "")):
+            raise XllmError(f"{where}: its {column!r} holds half of a surrogate pair")
     for column in ("answers", "labels"):
         texts = row.get(column, [])
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise XllmError(f"{where}: its {column!r} must be a list of texts, not {json.dumps(texts)[:40]}")
+        if not records.encodable("".join(texts)):
+            raise XllmError(f"{where}: its {column!r} hold half of a surrogate pair")
+    scores = row.get("label_scores", {})
+    if not isinstance(scores, dict) or not all(map(_is_score, scores.values())):
+        raise XllmError(
+            f"{where}: its 'label_scores' must give each label {' and '.join(LABEL_MEASURES)}, as infer does"
+        )
+
+
+def _is_score(score: object) -> bool:
+    return isinstance(score, dict) and all(isinstance(score.get(name), int | float) for name in LABEL_MEASURES)
 
 
 def _check_label(where: Path, row: dict) -> None:

@@ -62,10 +62,12 @@ def compare(*models_, dataset=None, metrics=None, tokenize=None, by="from", exam
     most, to each other model. HTML writes all of it to a file. METRICS and TOKENIZE are those of evaluate.
     """
     wanted, count = scores.parse(metrics, tokenize), whole_number("examples", examples, 0)
+    if html is not None and (not Path(html).name or Path(html).is_dir()):
+        raise XllmError(f"--html {html!r}: it must be the name of a file")
     if by not in BY:
         raise unknown("grouping", by, BY)
     names = _names(models_)
-    sheets = [own for name in _datasets(models_, dataset) for own in _answers(models_, name)]
+    sheets = _sheets(models_, _datasets(models_, dataset))
     if by == "language":
         _check_once(sheets)
     scores.check([own[0] for own in sheets], wanted)
@@ -91,8 +93,7 @@ def _names(models_: tuple[str, ...]) -> list[str]:
     for model, folder in zip(models_, folders, strict=True):
         if folders.count(folder) > 1:
             raise XllmError(f"{model} is there twice; compare needs different models")
-    names = [models.short_name(model) for model in models_]
-    return [name if names.count(name) == 1 else model for name, model in zip(names, models_, strict=True)]
+    return models.names_apart(models_)
 
 
 def _datasets(models_: tuple[str, ...], dataset: str | None) -> list[str]:
@@ -106,6 +107,20 @@ def _datasets(models_: tuple[str, ...], dataset: str | None) -> list[str]:
     if not wanted:
         raise XllmError(f"there is no dataset that all of {', '.join(models_)} have answered")
     return wanted
+
+
+def _sheets(models_: tuple[str, ...], files: list[str]) -> list[list[Answers]]:
+    """All models' answers to each dataset. One that is in several files has several names, so that no row counts twice
+    in a line."""
+    taken, found = set(files), []
+    for file in files:
+        for own in _answers(models_, file):
+            name = own[0].name
+            if name != file:  # one of several that were answered as one mixture
+                name = f"{name} ({file})" if name in taken else name
+                taken.add(name)
+            found.append([replace(part, name=name) for part in own])
+    return found
 
 
 def _answers(models_: tuple[str, ...], dataset: str) -> list[list[Answers]]:
@@ -148,7 +163,7 @@ def _cuts(own: list[Answers], wanted: scores.Wanted, by: str) -> Iterator[Cut]:
 def _quarters(own: Answers) -> list[tuple[str, list[int]]]:
     """The rows in four parts of like size by the length of what was asked, in characters; equal lengths stay
     together."""
-    lengths = np.array([len(row["input"] or row.get("instruction", "")) for row in own.rows])
+    lengths = np.array([len(row.get("input") or row.get("instruction", "")) for row in own.rows])
     found, start = [], 0
     for end in np.unique(np.quantile(lengths, [0.25, 0.5, 0.75, 1], method="higher")).astype(int):
         rows = np.flatnonzero((lengths >= start) & (lengths <= end)).tolist()

@@ -11,6 +11,7 @@ from xllm.evaluation.answers import Answers
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # what models are called in tables, the baseline first
 LONGEST = 300  # characters of a text in a terminal
+CONTROL = {code: "\ufffd" for code in (*range(32), *range(127, 160))}  # what could command a terminal
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Example:
     def texts(self) -> list[str]:
         """What was asked, what is right, and the two answers."""
         row = self.row
-        question = "\n\n".join(part for part in (row.get("instruction"), row["input"]) if part)
+        question = "\n\n".join(part for part in (row.get("instruction"), row.get("input")) if part)
         return [question, " | ".join(row.get("answers") or [row["output"]]), *self.predictions]
 
 
@@ -63,7 +64,7 @@ def text(example: Example) -> str:
     """An example for a terminal."""
     labels = ("asked", "right", "A", example.letter)
     lines = [
-        textwrap.indent(textwrap.shorten(own, LONGEST, placeholder=" …"), f"  {label:<7}")
+        textwrap.indent(textwrap.shorten(own, LONGEST, placeholder=" …").translate(CONTROL), f"  {label:<7}")
         for label, own in zip(labels, example.texts, strict=True)
     ]
     return "\n".join([example.title, *lines])

@@ -65,7 +65,7 @@ def evaluate(
     elif not what:
         raise XllmError("evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references; see: --help")
     elif what[0].endswith(".jsonl"):
-        sheets = [_file(Path(path), task, lang, dataset, split or TEST) for path in what]
+        sheets = [_file(Path(path), task, lang, dataset, TEST if split is None else split) for path in what]
     elif useless := [f"--{flag}" for flag, value in given.items() if value is not None]:
         raise XllmError(f"{useless[0]} has no effect on a model's answers, whose run.json says what they are")
     else:
@@ -115,8 +115,11 @@ def _file(path: Path, task: str | None, language: str | None, dataset: str | Non
         return _answered(path.parent, name, str(path.parent.parent))
     if dataset is not None and (task or language):
         raise XllmError(f"--{'task' if task else 'lang'} has no effect with --dataset, which says what it is")
+    output = path.with_name(f"{name}{scorefile.ENDING}")
     own = answers.of_dataset_elsewhere(path, dataset, split) if dataset else answers.of_file(path, task, language)
-    return Sheet(name, own, path, path.with_name(f"{name}{scorefile.ENDING}"))
+    if path.with_name(f"{name}{answers.ENDING}").exists() and not path.name.endswith(answers.ENDING):
+        raise XllmError(f"{output} is for the scores of {name}{answers.ENDING}; give {path.name} another name")
+    return Sheet(name, own, path, output)
 
 
 def _texts(what: tuple, texts: dict[str, str | None], language: str | None, task: str, dataset: str | None) -> Sheet:

@@ -134,6 +134,8 @@ def check(answers: Iterable[Answers], wanted: Wanted) -> None:
         for name in wanted.of(own.task):
             if name in FROM_SOURCES and not all(row.get("input") for row in own.rows):
                 raise XllmError(f"{name} looks at the inputs, which rows of {own.name} lack (of text files: --sources)")
+    if "BLEU" in wanted.settings and not any("BLEU" in wanted.of(task) for task in tasks & set(TASKS)):
+        raise XllmError("--tokenize has no effect: these answers have no BLEU")
     for name in wanted.names or ():
         if not any(name in TASKS[task].metrics for task in tasks & set(TASKS)):
             fit = sorted({name for task in tasks & set(TASKS) for name in TASKS[task].metrics})

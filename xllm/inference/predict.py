@@ -1,5 +1,6 @@
 """`python -m xllm infer`: answer a dataset, one JSON object a row, in the dataset's order."""
 
+import glob
 import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
@@ -208,7 +209,9 @@ def _check_labels(mixture: Mixture, mode: str) -> None:
 def write(request: Request, rows: list[dict], answers: dict[int, dict], run: RunInfo) -> int:
     """Write the answers, and what goes with them. Returns how many rows failed."""
     failed = [(number, answers[number]["failed"]) for number in range(len(rows)) if "failed" in answers[number]]
-    remove(request.beside("metrics.json"))  # the scores of other answers
+    for scores in ("metrics.json", "judge.metrics.json", "judge.*.metrics.json"):  # of other answers
+        for path in request.output.parent.glob(glob.escape(request.beside("").name) + scores):
+            remove(path)
     remove(request.beside("failed.jsonl"))
     if failed:
         lines = [{"row": number, "id": rows[number]["id"], "failed": reason} for number, reason in failed]

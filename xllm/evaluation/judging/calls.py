@@ -18,6 +18,7 @@ KEY = "OPENAI_API_KEY"  # the variable of the environment; the key is nowhere el
 NO_KEY = "none"  # local servers take any text for a key, and the client insists on one
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds before a call whose reply was none is made again, as the client waits
 LENGTH, NEW_LENGTH = "max_tokens", "max_completion_tokens"  # the field's name to all, and to OpenAI's reasoning models
+OWN = "default"  # of temperatures: none is sent, since reasoning models take none
 LOST = 10  # calls that fail before any was answered, until the endpoint is given up
 
 
@@ -114,7 +115,7 @@ class _Asking:
             reply = self._reply(prompt)
         except APIStatusError as error:
             self._check_access(error.status_code)
-            reason = f"status {error.status_code}: {self._without_key(error.message)}"
+            reason = f"status {error.status_code}: {self._without_key(_said(error))}"
         except APITimeoutError:
             reason = f"no reply within {self.endpoint.timeout:g} seconds {within}"
         except APIConnectionError as error:
@@ -158,12 +159,13 @@ class _Asking:
                 model=self.endpoint.model, messages=messages, **fields
             ).content
         except BadRequestError as error:
-            if error.param == "temperature" and warmth is not None:
+            said = _said(error)
+            if "temperature" in said and warmth is not None:
                 raise XllmError(
-                    f"{self.endpoint.model} takes no temperature of {warmth:g}: {self._without_key(error.message)}; "
-                    "--temperature default leaves it to the judge"
+                    f"{self.endpoint.model} takes no temperature of {warmth:g}: {self._without_key(said)}; "
+                    f"--temperature {OWN} leaves it to the judge"
                 ) from None
-            if error.param != LENGTH or length != LENGTH:
+            if NEW_LENGTH not in said or length != LENGTH:
                 raise
         self.length = NEW_LENGTH
         return self._call(prompt)
@@ -182,6 +184,12 @@ class _Asking:
         """What an endpoint says, which may repeat the key, on a line."""
         key = self.client.api_key
         return " ".join((text if key == NO_KEY else text.replace(key, "…")).split())[:200]
+
+
+def _said(error) -> str:
+    """What an endpoint says of an error: OpenAI's message, else all that it sent."""
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    return message if isinstance(message, str) else error.response.text
 
 
 def read(body: bytes) -> dict:

@@ -6,14 +6,13 @@ from contextlib import ExitStack
 from xllm import journal, models, records
 from xllm.errors import RowsFailed, XllmError
 from xllm.evaluation.judging import calls, tally, verdicts
-from xllm.evaluation.judging.calls import Endpoint
+from xllm.evaluation.judging.calls import OWN, Endpoint
 from xllm.evaluation.judging.sheets import Request, Sheet, read
 from xllm.evaluation.judging.tally import Tally
 from xllm.runinfo import RunInfo
 from xllm.values import above_zero, whole_number
 
 HOTTEST = 2.0  # temperature that the API takes
-OWN = "default"  # of temperatures: none is sent, since reasoning models take none
 
 
 def judge(
@@ -49,7 +48,7 @@ def judge(
     flags = {name: value for name, value in locals().items() if name != "models_" and value not in (None, False)}
     request, prices = _request(models_, flags), tally.prices(price_in, price_out)
     tallies = run(request, calls.connect(request.endpoint), read(request, dataset), overwrite)
-    print(tally.table([models.short_name(model) for model in models_], tallies, prices))
+    print(tally.table(models.names_apart(models_), tallies, prices))
     if failed := [reason for own in tallies for reason in own.failed]:
         rows = sum(len(own.rows) for own in tallies)
         raise RowsFailed(

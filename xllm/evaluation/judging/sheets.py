@@ -8,7 +8,7 @@ from xllm.errors import XllmError, unknown
 from xllm.evaluation import answers
 from xllm.evaluation.answers import Answers
 from xllm.evaluation.judging import verdicts
-from xllm.evaluation.judging.calls import Endpoint
+from xllm.evaluation.judging.calls import OWN, Endpoint
 from xllm.evaluation.judging.verdicts import PAIRWISE, YES_NO, Protocol, Question
 from xllm.runinfo import RunInfo, differences
 from xllm.scorefile import Scored
@@ -44,7 +44,7 @@ class Request:
             "protocol": self.protocol.name,
             "prompt_sha256": self.protocol.prompt_sha256,
             "samples": self.samples,
-            "temperature": self.endpoint.temperature,
+            "temperature": OWN if self.endpoint.temperature is None else self.endpoint.temperature,
             "max_tokens": self.endpoint.max_tokens,
             "answers": dict(zip("AB", judged, strict=False)),
         }
@@ -79,7 +79,8 @@ class Sheet:
         """What made the scores, but for the gate and the version."""
         made, against = self.settings, self.settings["answers"].get("B")
         signature = f"judge:{made['judge']['model']}|protocol:{made['protocol']}|k:{made['samples']}"
-        warmth = "default" if made["temperature"] is None else format(made["temperature"], "g")
+        warmth = made["temperature"]
+        warmth = warmth if warmth == OWN else format(warmth, "g")
         signature += f"|temp:{warmth}|max_tokens:{made['max_tokens']}|prompt:{made['prompt_sha256']}"
         return signature + (f"|against:{against['model']},{against['sha256'][:8]}" if against else "")
 

@@ -22,6 +22,8 @@ def report(*models_, output="report"):
     Votes of the chat page (votes.jsonl beside the models) are counted, too.
     """
     folder = Path(output)
+    if not output:
+        raise XllmError("--output is empty; it must be the name of a folder")
     if folder.exists() and not folder.is_dir():
         raise XllmError(f"--output {output}: there is a file of this name")
     folders = list(_folders(models_))
@@ -76,7 +78,7 @@ def _read(folders: list[Path]) -> list[Model]:
 
 def _votes(folders: list[Path], names: list[str]) -> list[Pair]:
     files = {folder.resolve().parent / votes.FILE for folder in folders}
-    return [pair for path in sorted(files) if path.is_file() for pair in votes.count(path, names)]
+    return votes.count([path for path in sorted(files) if path.is_file()], names)
 
 
 def _files(table: Table, counted: list[Pair]) -> dict[str, bytes]:

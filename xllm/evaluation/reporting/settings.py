@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from xllm import card
+from xllm.errors import XllmError
 from xllm.evaluation.reporting.table import Model, Table
 
 # what run.json of answers says that decides them
@@ -14,18 +15,22 @@ ANSWERS = ["model", "datasets", "settings"]
 
 def training(table: Table) -> list[list[str]]:
     """A line for each setting: its name, and its value for each model; empty for a model that wasn't tuned here."""
-    columns = [_of_training(model.run) for model in table.models]
+    columns = [_of_training(model) for model in table.models]
     names = dict.fromkeys(name for column in columns for name in column)
     return [[name, *(column.get(name, "") for column in columns)] for name in names]
 
 
-def _of_training(run: dict) -> dict[str, str]:
+def _of_training(model: Model) -> dict[str, str]:
+    run = model.run
     if "encoding" not in run:  # it was fetched, or comes from elsewhere
         return {"command": shlex.join(run["command"])} if "command" in run else {}
-    facts = {name: str(value) for name, value in card.settings(run)}
-    facts["mixture"] = run["mixture"]["text"]
-    facts["versions"] = _told(run.get("versions", {}))
-    return facts | {"command": shlex.join(run["command"])}
+    try:
+        facts = {name: str(value) for name, value in card.settings(run)}
+        facts["mixture"] = run["mixture"]["text"]
+        facts["versions"] = _told(run.get("versions", {}))
+        return facts | {"command": shlex.join(run["command"])}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise XllmError(f"the run.json of {model.name} isn't what train writes ({error!r})") from None
 
 
 def answers(table: Table) -> Iterator[list[str]]:

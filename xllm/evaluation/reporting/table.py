@@ -5,11 +5,12 @@ dataset, and over the same ones where run.json says which these were. A model th
 its own, so that no reader compares what can't be compared.
 
 Averages are plain means over datasets (macro averages), by task and metric and by language and metric, never over
-different metrics, whose scales differ. Only datasets that every model has a score of count, and the average's name
-says how many these are: were each model averaged over the datasets it happens to have, one with an easy dataset more
-would win. What that leaves out is still in the table.
+different metrics, whose scales differ. A dataset counts once, by its line with the most rows. Only datasets that every
+model has a score of count, and the average's name says how many these are: were each model averaged over the datasets
+it happens to have, one with an easy dataset more would win. What that leaves out is still in the table.
 """
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from xllm import records, scorefile
 from xllm.errors import XllmError
+from xllm.evaluation.answers import ENDING
 from xllm.scorefile import LOWER_IS_BETTER, Score, Scored
 
 LONGEST_LABEL = 24  # characters of a model's name at the head of a column; if one is longer, all get numbers
@@ -54,6 +56,7 @@ class Line:
     """What all models score in one metric of one dataset, measured alike."""
 
     dataset: str
+    source: str  # the dataset's own name, without a slice, or the mixture in which it was answered
     language: str | None
     task: str | None
     metric: str
@@ -173,7 +176,9 @@ def _lines(models: list[Model]) -> list[Line]:
         for own in model.answered:
             for score in own.scored.scores:
                 scored = own.scored
-                key = (own.dataset, scored.language, scored.task, score.metric, score.signature, score.count)
+                source = "".join((scored.name, *own.dataset.partition(".judge")[1:]))  # each judgement is one
+                alike = (scored.language, scored.task, score.metric, score.signature, score.count)
+                key = (own.dataset, source, *alike)
                 cells.append((key, own.rows, place, Cell(score, own)))
                 order.append(score.metric)
                 if own.rows:
@@ -193,8 +198,7 @@ def _averages(lines: list[Line], models: int) -> list[Average]:
             groups.setdefault((None, line.language, line.metric), []).append(line)
     found: dict[tuple, Average] = {}
     for (task, language, metric), own in groups.items():
-        datasets = {line.dataset for line in own}
-        over = [line for line in own if None not in line.cells]
+        datasets, over = {line.source for line in own}, _once(line for line in own if None not in line.cells)
         # what is averaged by task and again by language is shown once
         if len(datasets) > 1 and (key := tuple(map(id, own))) not in found:
             of = "" if len(over) == len(datasets) else f"{len(over)} of "
@@ -204,14 +208,27 @@ def _averages(lines: list[Line], models: int) -> list[Average]:
     return list(found.values())
 
 
+def _once(lines: Iterable[Line]) -> list[Line]:
+    """The line with the most rows of each dataset, which may be scored in slices and in mixtures, too."""
+    found: dict[str, Line] = {}
+    for line in lines:
+        if line.source not in found or line.count > found[line.source].count:
+            found[line.source] = line
+    return list(found.values())
+
+
 def read(name: str, folder: Path) -> Model:
-    """What a model's folder has of scores. Raises XllmError for a file that another version has written, or that is
-    torn."""
+    """What a model's folder has of scores; those of other answers than are there now are left out, and told.
+
+    Raises XllmError for a file that another version has written, or that is torn."""
     files = sorted((folder / "test").glob(f"*{scorefile.ENDING}"))
     taken, answered = {path.name.removesuffix(scorefile.ENDING) for path in files}, []
     for path in files:
         stem = path.name.removesuffix(scorefile.ENDING)
         facts, found = scorefile.read(path)
+        if problem := _stale(facts, path.with_name(f"{stem.partition('.judge')[0]}{ENDING}")):
+            print(f"left out: {path}, {problem}", file=sys.stderr)
+            continue
         run = _facts(path.with_name(f"{stem.partition('.judge')[0]}.run.json"))  # a judge's scores are of these answers
         for scored in found:
             dataset = stem
@@ -222,10 +239,22 @@ def read(name: str, folder: Path) -> Model:
     return Model(name, _facts(folder / "run.json"), answered)
 
 
+def _stale(facts: dict, answered: Path) -> str | None:
+    """What is wrong where scores are of other answers than the file has."""
+    if not answered.is_file() or records.sha256(answered) == facts["answers_sha256"]:
+        return None
+    return f"whose scores are of other answers than {answered.name} has now; score these anew"
+
+
 def _facts(path: Path) -> dict:
     if not path.is_file():
         return {}
     facts = records.read_json(path)
     if not isinstance(facts, dict):
         raise XllmError(f"{path} holds a {type(facts).__name__}, not the facts of a run")
+    command = facts.get("command", [])
+    if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+        raise XllmError(f"{path}: its 'command' isn't a list of words")
+    if not isinstance(facts.get("mixture", {}), dict):
+        raise XllmError(f"{path}: its 'mixture' isn't an object")
     return facts

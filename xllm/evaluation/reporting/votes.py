@@ -29,12 +29,13 @@ class Pair:
         return self.counts.total()
 
 
-def count(path: Path, names: list[str]) -> list[Pair]:
-    """The votes between the models of these names. A vote among several models is one of the winner against each
-    other. Raises XllmError for a line that is no vote."""
+def count(files: list[Path], names: list[str]) -> list[Pair]:
+    """The votes in files between the models of these names. A vote among several models is one of the winner against
+    each other. Raises XllmError for a line that is no vote."""
     pairs: dict[tuple[str, str], Counter] = {}
-    for number, vote in enumerate(read_jsonl(path), start=1):
-        shown, winner = _checked(vote, f"{path}, row {number}")
+    given = [(vote, f"{path}, row {number}") for path in files for number, vote in enumerate(read_jsonl(path), 1)]
+    for vote, where in given:
+        shown, winner = _checked(vote, where)
         if winner not in (TIE, BOTH_BAD):
             winner = _folder(winner, names)
         there = [name for name in names if name in {_folder(own, names) for own in shown}]
