@@ -1,6 +1,8 @@
 """Files of answers as the page shows them."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +13,11 @@ from xllm.errors import XllmError
 @pytest.fixture
 def found(site, monkeypatch):
     monkeypatch.setattr("xllm.models.MODELS", site / "model")
-    return rows.files([])["xquad_en"]
+    return rows.files({})["xquad_en"]
 
 
-def test_rows_are_put_side_by_side_with_scores(found, site):
-    assert list(found) == ["left", "right"] and list(rows.files([site / "model" / "left"])) == ["xquad_en"]
+def test_rows_are_put_side_by_side_with_scores(found):
+    assert list(found) == ["left", "right"]
     first, second = rows.read(found)
     assert first.predictions == {"left": "It is in Greece.", "right": "<script>in Turkey</script>"}
     assert first.scores["left"] == pytest.approx(100 * 2 * 0.5 / 1.5) and second.scores["left"] == 100
@@ -26,6 +28,18 @@ def test_rows_are_put_side_by_side_with_scores(found, site):
     path.write_text("{")
     with pytest.raises(XllmError, match="malformed JSON"):
         rows.read(found)
+
+
+def test_models_of_one_name_are_kept_apart(found, site):
+    other = site / "other" / "left"
+    shutil.copytree(site / "model" / "left", other)
+    given = {"left": str(site / "model" / "left"), str(other): str(other)}
+    files = rows.files(given)["xquad_en"]
+    names = ["left", str(other), "right"]
+    assert list(files) == names and [path.parents[1] for path in files.values()][:2] == [*map(Path, given.values())]
+    first, _ = rows.read(files)
+    assert list(first.predictions) == names
+    assert rows.files({"left": str(other)})["xquad_en"]["left"].parents[1] == other  # as the page's other tabs have it
 
 
 GOOD = {"id": "1", "from": "xquad_en", "input": "?", "output": "x", "prediction": "y"}

@@ -63,7 +63,7 @@ class _Browsing:
         self.service = service
 
     def _files(self) -> dict[str, dict[str, Path]]:
-        return rows.files([Path(source) for source in self.service.shelf.given.values()])
+        return rows.files(self.service.shelf.given)
 
     def open(self, dataset: str | None) -> tuple:
         """The datasets, and the first of them as a list, unless one is open already."""

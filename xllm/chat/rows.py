@@ -31,13 +31,15 @@ class Row:
     languages: dict[str, str | None]
 
 
-def files(folders: list[Path]) -> dict[str, dict[str, Path]]:
-    """The files of answers by dataset and model: of each model under model/, and in these folders of models."""
-    here = sorted(models.MODELS.glob(f"*/test/*{ENDING}"))
-    here += [path for folder in folders for path in sorted(folder.glob(f"test/*{ENDING}"))]
+def files(given: dict[str, str]) -> dict[str, dict[str, Path]]:
+    """The files of answers by dataset and by the model's name on the page, which is `given` with where the model is;
+    the other models under model/ go by their folders' names."""
+    folders = {name: Path(source) for name, source in given.items()}
+    folders |= {folder.name: folder for folder in sorted(models.MODELS.glob("*")) if folder.name not in given}
     found: dict[str, dict[str, Path]] = {}
-    for path in here:
-        found.setdefault(path.name.removesuffix(ENDING), {})[path.parents[1].name] = path
+    for name, folder in folders.items():
+        for path in folder.glob(f"test/*{ENDING}"):
+            found.setdefault(path.name.removesuffix(ENDING), {})[name] = path
     return dict(sorted(found.items()))
 
 
