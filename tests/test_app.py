@@ -11,7 +11,7 @@ import pytest
 
 from xllm import HOME
 from xllm.mixture import load_mixture
-from xllm.records import read_jsonl
+from xllm.records import read_jsonl, write_jsonl
 
 BASE_MODEL = HOME / "model" / "smollm2-135m"
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 800}
@@ -352,6 +352,19 @@ def test_a_language_that_the_next_dataset_lacks_is_no_longer_asked_for(visit, se
     page.get_by_role("option", name="zz").click()
     page.get_by_text("1 of 1 rows").wait_for()
     assert page.get_by_label("Language of an answer").input_value() == "any"
+
+
+def test_models_of_one_name_stand_side_by_side_in_rows_that_were_asked_alike(visit, start_site, site):
+    other = site / "model" / "left"
+    file = other / "test" / "xquad_en.inference.jsonl"
+    first, second = read_jsonl(file)
+    write_jsonl(file, [first | {"input": "Where is Sparta?"}, second | {"prediction": "elsewhere"}])
+    page = visit(start_site("left", other, "right")[1])
+    tab(page, "Browse")
+    page.get_by_text("1 of 1 rows; 2 left out").wait_for()
+    titles = page.locator("#one .side-by-side h4").all_inner_texts()
+    assert [title.split(" · ")[0] for title in titles] == ["left", str(other), "right"]
+    assert page.locator("#one .side-by-side ins").first.inner_text() == "elsewhere"
 
 
 def test_what_is_too_long_or_empty_is_told_and_can_be_mended(visit, served):

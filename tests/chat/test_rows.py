@@ -18,16 +18,22 @@ def found(site, monkeypatch):
 
 def test_rows_are_put_side_by_side_with_scores(found):
     assert list(found) == ["left", "right"]
-    first, second = rows.read(found)
+    (first, second), left_out = rows.read(found)
+    assert left_out == 0
     assert first.predictions == {"left": "It is in Greece.", "right": "<script>in Turkey</script>"}
     assert first.scores["left"] == pytest.approx(100 * 2 * 0.5 / 1.5) and second.scores["left"] == 100
     assert second.languages == {"left": "ar", "right": "ar"} and second.golds == ["في مصر على النيل"]
     path = found["left"]
     path.write_text(path.read_text().splitlines()[0])
-    assert len(rows.read(found)) == 1  # the file is read anew, and rows that one lacks can't be compared
+    shown, left_out = rows.read(found)  # the file is read anew, and rows that one lacks can't be compared
+    assert shown == [first] and left_out == 1
     path.write_text("{")
     with pytest.raises(XllmError, match="malformed JSON"):
         rows.read(found)
+
+
+def write(path, *lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def test_models_of_one_name_are_kept_apart(found, site):
@@ -37,9 +43,33 @@ def test_models_of_one_name_are_kept_apart(found, site):
     files = rows.files(given)["xquad_en"]
     names = ["left", str(other), "right"]
     assert list(files) == names and [path.parents[1] for path in files.values()][:2] == [*map(Path, given.values())]
-    first, _ = rows.read(files)
+    (first, _), _ = rows.read(files)
     assert list(first.predictions) == names
     assert rows.files({"left": str(other)})["xquad_en"]["left"].parents[1] == other  # as the page's other tabs have it
+
+
+@pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
+def test_only_rows_that_were_asked_alike_stand_side_by_side(found, order):
+    first, second = (json.loads(line) for line in found["right"].read_text().splitlines())
+    # the same ids, as of another split; what inference adds tells no rows apart
+    asked_alike = second | {
+        "prediction": "x",
+        "cut": True,
+        "input": "Where is Cairo?",
+        "original_input": second["input"],
+    }
+    write(found["right"], first | {"output": "in Turkey"}, asked_alike, second | {"id": "3"})
+    shown, left_out = rows.read({model: found[model] for model in order})
+    assert [row.input for row in shown] == [second["input"]] and shown[0].predictions["right"] == "x"
+    assert left_out == 3  # two questions of the id 1, and the one of the id 3
+
+
+def test_rows_without_an_id_are_told_apart(found):
+    row = {"input": "?", "output": "x"}
+    for model, predictions in (("left", "abc"), ("right", "def")):
+        write(found[model], *({**row, "prediction": text} for text in predictions))
+    shown, left_out = rows.read(found)
+    assert ["".join(row.predictions.values()) for row in shown] == ["ad", "be", "cf"] and left_out == 0
 
 
 GOOD = {"id": "1", "from": "xquad_en", "input": "?", "output": "x", "prediction": "y"}
@@ -56,8 +86,8 @@ GOOD = {"id": "1", "from": "xquad_en", "input": "?", "output": "x", "prediction"
         ({**GOOD, "id": ["2"]}, "row 2: its 'id' must be text"),
         ({**GOOD, "from": {}}, "row 2: its 'from' must be text"),
         (GOOD, "row 2: the id '1' was there before"),
-        ({**GOOD, "id": "2", "prediction": "\ud800"}, "row 2 holds half of a surrogate pair"),
-        ({**GOOD, "id": "2", "answers": ["\ud800"]}, "row 2 holds half of a surrogate pair"),
+        ({**GOOD, "id": "2", "prediction": "\ud800"}, "row 2: its 'prediction' holds half of a surrogate pair"),
+        ({**GOOD, "id": "2", "answers": ["\ud800"]}, "row 2: its 'answers' hold half of a surrogate pair"),
     ],
 )
 def test_a_row_that_is_none_is_told(found, row, message):
@@ -76,7 +106,7 @@ def test_a_file_that_is_gone_is_told(found):
 @pytest.mark.parametrize("facts", [{}, [], {"mixture": {"terms": [3]}}, {"mixture": {"terms": [{"from": []}]}}, None])
 def test_rows_are_shown_whatever_their_facts(found, facts):
     found["left"].with_name("xquad_en.run.json").write_text(json.dumps(facts))
-    first, _ = rows.read(found)
+    (first, _), _ = rows.read(found)
     assert first.scores["left"] != pytest.approx(100 * 2 * 0.5 / 1.5)  # not as a short answer, which nothing says it is
 
 
@@ -93,7 +123,7 @@ def test_rows_are_shown_whatever_their_facts(found, facts):
     ],
 )
 def test_filters(found, filter, kept):
-    every = rows.read(found)
+    every, _ = rows.read(found)
     assert [every.index(row) for row in every if filter(row)] == kept
 
 

@@ -78,8 +78,9 @@ class _Browsing:
         names = list(self._files().get(dataset, {}))
         return gr.Dropdown(names, value=names[:SHOWN])
 
-    def _rows(self, dataset: str | None, models: list[str]) -> list[rows.Row]:
-        """The rows of files that are there: names are looked up, never put together to a path."""
+    def _rows(self, dataset: str | None, models: list[str]) -> tuple[list[rows.Row], int]:
+        """The rows of files that are there, and how many are left out: names are looked up, never put together to a
+        path."""
         files = self._files()
         if not files:
             raise XllmError("no model under model/ has answered a dataset yet: bash script/inference.sh MODEL DATASET")
@@ -88,16 +89,16 @@ class _Browsing:
         for model in models:
             if model not in files[dataset]:
                 raise unknown(f"model with answers to {dataset}", model, files[dataset])
-        return rows.read({model: files[dataset][model] for model in models}) if models else []
+        return rows.read({model: files[dataset][model] for model in models}) if models else ([], 0)
 
     def _matching(self, dataset, models, text, language, least, most) -> list[rows.Row]:
         narrow = rows.Filter((text or "").strip(), None if language in (ANY, None) else language, least, most)
-        return [row for row in self._rows(dataset, models) if narrow(row)]
+        return [row for row in self._rows(dataset, models)[0] if narrow(row)]
 
     def list(self, dataset, models, text, language, least, most) -> tuple:
         """What matches, as a table; the languages there are; and the first row in full."""
         try:
-            every = self._rows(dataset, models)
+            every, left_out = self._rows(dataset, models)
             codes = sorted({code for row in every for code in row.languages.values() if code})
             language = language if language in codes else ANY  # another dataset had others
             found = self._matching(dataset, models, text, language, least, most)
@@ -109,6 +110,8 @@ class _Browsing:
             for number, row in enumerate(found[:LISTED], start=1)
         ]
         more = f"; the first {LISTED} are listed" if len(found) > LISTED else ""
+        if left_out:
+            more += f"; {left_out} left out, which not all of these models were asked alike"
         return (
             shown.words(f"{len(found)} of {len(every)} rows{more}"),
             gr.Dataframe(cells, headers=["row", "input", *models], column_widths=_widths(len(models))),

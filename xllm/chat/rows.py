@@ -1,6 +1,7 @@
 """Files of answers as the tab Browse shows them: the rows of a dataset, each with what several models answered."""
 
 import html
+import json
 import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -43,8 +44,9 @@ def files(given: dict[str, str]) -> dict[str, dict[str, Path]]:
     return dict(sorted(found.items()))
 
 
-def read(paths: dict[str, Path]) -> list[Row]:
-    """The rows that all of these models' files of one dataset have. Raises XllmError for a file that can't be read."""
+def read(paths: dict[str, Path]) -> tuple[list[Row], int]:
+    """The rows that all of these models' files of one dataset have, asked alike, and how many others there are. Raises
+    XllmError for a file that can't be read."""
     try:
         return _read(tuple((model, path, path.stat().st_mtime_ns) for model, path in paths.items()))
     except OSError as error:  # one that is gone since it was listed, for example
@@ -52,16 +54,15 @@ def read(paths: dict[str, Path]) -> list[Row]:
 
 
 @lru_cache(maxsize=4)
-def _read(files: tuple[tuple[str, Path, int], ...]) -> list[Row]:
-    by_model = {model: _keyed(path) for model, path, _ in files}
-    first = next(iter(by_model.values()))
+def _read(files: tuple[tuple[str, Path, int], ...]) -> tuple[list[Row], int]:
+    by_model = {model: _by_question(path) for model, path, _ in files}
     terms = _terms(files[0][1])
-    found = []
-    for key, row in first.items():
-        if all(key in rows for rows in by_model.values()):
-            answered = {model: rows[key]["prediction"] for model, rows in by_model.items()}
-            found.append(_row(row, answered, *terms.get(key[0], (None, "en"))))
-    return found
+    every, found = {question for rows in by_model.values() for question in rows}, []
+    for question, row in by_model[files[0][0]].items():
+        if all(question in rows for rows in by_model.values()):
+            answered = {model: rows[question]["prediction"] for model, rows in by_model.items()}
+            found.append(_row(row, answered, *terms.get(row.get("from"), (None, "en"))))
+    return found, len(every) - len(found)
 
 
 def _row(row: dict, answered: dict[str, str], task: str | None, language: str) -> Row:
@@ -90,14 +91,12 @@ def score(prediction: str, golds: list[str], task: str | None, language: str) ->
     return max(sentence_chrf(prediction, [gold]).score for gold in golds)
 
 
-def _keyed(path: Path) -> dict[tuple, dict]:
-    """The rows of a file by what they answer. Raises XllmError for those that can't be shown."""
+def _by_question(path: Path) -> dict[tuple, dict]:
+    """The rows of a file by all that they ask; those without an id are told apart by their number, too."""
     found = {}
-    for number, row in enumerate(answers.read(path), start=1):
-        texts = (*(row.get(column, "") for column in ("prediction", *answers.TEXTS)), *row.get("answers", []))
-        if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
-            raise XllmError(f"{path}, row {number} holds half of a surrogate pair, which is no character")
-        found[row.get("from"), row.get("id")] = row
+    for number, row in enumerate(answers.read(path)):
+        question = json.dumps(answers.asked(row), sort_keys=True)
+        found[question, None if "id" in row else number] = row
     return found
 
 

@@ -1,7 +1,6 @@
 """Files of answers: what `infer` wrote, a predictions file from elsewhere, or two plain text files."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,8 +188,9 @@ def _as_asked(path: Path, rows: list[dict], file: Path) -> list[Answers]:
 
 def asked_alike(one: list[Answers], other: list[Answers]) -> bool:
     """Whether two models' answers are to the same rows, whatever was answered."""
-    return [_asked(own.rows) for own in one] == [_asked(own.rows) for own in other]
+    return [list(map(asked, own.rows)) for own in one] == [list(map(asked, own.rows)) for own in other]
 
 
-def _asked(rows: Iterable[dict]) -> list[dict]:
-    return [{column: value for column, value in row.items() if column not in ANSWERED} for row in rows]
+def asked(row: dict) -> dict:
+    """What a row asks and what is right, without what was answered."""
+    return {column: value for column, value in row.items() if column not in ANSWERED}
