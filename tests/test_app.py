@@ -365,6 +365,9 @@ def test_models_of_one_name_stand_side_by_side_in_rows_that_were_asked_alike(vis
     titles = page.locator("#one .side-by-side h4").all_inner_texts()
     assert [title.split(" · ")[0] for title in titles] == ["left", str(other), "right"]
     assert page.locator("#one .side-by-side ins").first.inner_text() == "elsewhere"
+    file.write_text("{")
+    page.locator("#search :is(input, textarea)").press("Enter")
+    page.get_by_role("alert").get_by_text(f"malformed JSON: {file.name} of {other}, line 1").wait_for()
 
 
 def test_what_is_too_long_or_empty_is_told_and_can_be_mended(visit, served):

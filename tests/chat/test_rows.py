@@ -28,7 +28,7 @@ def test_rows_are_put_side_by_side_with_scores(found):
     shown, left_out = rows.read(found)  # the file is read anew, and rows that one lacks can't be compared
     assert shown == [first] and left_out == 1
     path.write_text("{")
-    with pytest.raises(XllmError, match="malformed JSON"):
+    with pytest.raises(XllmError, match="^malformed JSON: xquad_en.inference.jsonl of left, line 1: "):
         rows.read(found)
 
 
@@ -90,24 +90,40 @@ GOOD = {"id": "1", "from": "xquad_en", "input": "?", "output": "x", "prediction"
         ({**GOOD, "id": "2", "answers": ["\ud800"]}, "row 2: its 'answers' hold half of a surrogate pair"),
     ],
 )
-def test_a_row_that_is_none_is_told(found, row, message):
-    found["right"].write_text(f"{json.dumps(GOOD)}\n{json.dumps(row)}\n")
-    with pytest.raises(XllmError, match="right/test/xquad_en.inference.jsonl, ") as told:
+def test_a_row_that_is_none_is_told(found, site, row, message):
+    write(found["right"], GOOD, row)
+    with pytest.raises(XllmError, match="^xquad_en.inference.jsonl of right, ") as told:
         rows.read(found)
+    assert str(site) not in str(told.value)  # the page may be public
     assert message in str(told.value) and "\n" not in str(told.value)
 
 
 def test_a_file_that_is_gone_is_told(found):
     found["right"].unlink()
-    with pytest.raises(XllmError, match=r"cannot read .*right.*: No such file"):
+    with pytest.raises(XllmError, match="^cannot read xquad_en.inference.jsonl of right: No such file"):
         rows.read(found)
 
 
-@pytest.mark.parametrize("facts", [{}, [], {"mixture": {"terms": [3]}}, {"mixture": {"terms": [{"from": []}]}}, None])
-def test_rows_are_shown_whatever_their_facts(found, facts):
-    found["left"].with_name("xquad_en.run.json").write_text(json.dumps(facts))
-    (first, _), _ = rows.read(found)
-    assert first.scores["left"] != pytest.approx(100 * 2 * 0.5 / 1.5)  # not as a short answer, which nothing says it is
+TERM = {"from": "xquad_en", "task": "qa", "language": "en"}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *({}, [], None),
+        *({"mixture": {"terms": terms}} for terms in (3, [3], [{"from": []}], [{**TERM, "language": 3}])),
+        {"mixture": {"terms": [{**TERM, "task": ["qa"]}]}},
+        *("{", "1" * 5000, "\0"),
+    ],
+)
+@pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
+def test_rows_are_shown_without_scores_where_facts_are_broken(found, facts, order):
+    (intact, _), _ = rows.read(found)
+    written = facts if isinstance(facts, str) else json.dumps(facts)
+    found["left"].with_name("xquad_en.run.json").write_text(written)
+    (first, second), _ = rows.read({model: found[model] for model in order})
+    assert first.predictions == intact.predictions and first.scores == intact.scores | {"left": None}
+    assert second.scores["left"] is None and rows.Filter(least=90)(second)
 
 
 @pytest.mark.parametrize(

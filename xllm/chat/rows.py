@@ -3,6 +3,8 @@
 import html
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -47,32 +49,31 @@ def files(given: dict[str, str]) -> dict[str, dict[str, Path]]:
 def read(paths: dict[str, Path]) -> tuple[list[Row], int]:
     """The rows that all of these models' files of one dataset have, asked alike, and how many others there are. Raises
     XllmError for a file that can't be read."""
-    try:
-        return _read(tuple((model, path, path.stat().st_mtime_ns) for model, path in paths.items()))
-    except OSError as error:  # one that is gone since it was listed, for example
-        raise XllmError(f"cannot read {error.filename}: {error.strerror}") from error
+    return _read(tuple((model, path, _written(model, path)) for model, path in paths.items()))
 
 
 @lru_cache(maxsize=4)
-def _read(files: tuple[tuple[str, Path, int], ...]) -> tuple[list[Row], int]:
-    by_model = {model: _by_question(path) for model, path, _ in files}
-    terms = _terms(files[0][1])
+def _read(files: tuple[tuple[str, Path, tuple[int, ...]], ...]) -> tuple[list[Row], int]:
+    by_model = {model: _by_question(model, path) for model, path, _ in files}
+    told = {model: _kinds(path) for model, path, _ in files}
+    unscored = {model for model, kinds in told.items() if kinds is None}
+    kinds = {name: kind for own in reversed(told.values()) for name, kind in (own or {}).items()}
     every, found = {question for rows in by_model.values() for question in rows}, []
     for question, row in by_model[files[0][0]].items():
         if all(question in rows for rows in by_model.values()):
             answered = {model: rows[question]["prediction"] for model, rows in by_model.items()}
-            found.append(_row(row, answered, *terms.get(row.get("from"), (None, "en"))))
+            found.append(_row(row, answered, kinds.get(row.get("from"), (None, "en")), unscored))
     return found, len(every) - len(found)
 
 
-def _row(row: dict, answered: dict[str, str], task: str | None, language: str) -> Row:
+def _row(row: dict, answered: dict[str, str], kind: tuple[str | None, str], unscored: set[str]) -> Row:
     golds = [gold for gold in row.get("answers") or [row.get("output", "")] if gold]
     return Row(
         row.get("instruction", ""),
         row.get("input", ""),
         golds,
         answered,
-        {model: score(text, golds, task, language) for model, text in answered.items()},
+        {model: None if model in unscored else score(text, golds, *kind) for model, text in answered.items()},
         {model: languages.identify(text)[0] if text.strip() else None for model, text in answered.items()},
     )
 
@@ -91,25 +92,47 @@ def score(prediction: str, golds: list[str], task: str | None, language: str) ->
     return max(sentence_chrf(prediction, [gold]).score for gold in golds)
 
 
-def _by_question(path: Path) -> dict[tuple, dict]:
+@contextmanager
+def _naming(model: str, path: Path) -> Iterator[None]:
+    """Name a file by its model where it can't be read: where the machine keeps it is nobody's business on the page."""
+    name = f"{path.name} of {model}"
+    try:
+        yield
+    except OSError as error:  # a file that is gone since it was listed, for example
+        raise XllmError(f"cannot read {name}: {error.strerror}") from error
+    except XllmError as error:
+        raise XllmError(str(error).replace(str(path), name)) from error
+
+
+def _written(model: str, path: Path) -> tuple[int, ...]:
+    """When a file of answers was written, and its run.json."""
+    with _naming(model, path):
+        return tuple(file.stat().st_mtime_ns for file in (path, answers.facts_of(path)) if file)
+
+
+def _by_question(model: str, path: Path) -> dict[tuple, dict]:
     """The rows of a file by all that they ask; those without an id are told apart by their number, too."""
     found = {}
-    for number, row in enumerate(answers.read(path)):
-        question = json.dumps(answers.asked(row), sort_keys=True)
-        found[question, None if "id" in row else number] = row
+    with _naming(model, path):
+        for number, row in enumerate(answers.read(path)):
+            question = json.dumps(answers.asked(row), sort_keys=True)
+            found[question, None if "id" in row else number] = row
     return found
 
 
-def _terms(path: Path) -> dict[str, tuple[str | None, str]]:
-    """The task and the language of each dataset in a file, as far as its run.json tells."""
+def _kinds(path: Path) -> dict[str, tuple[str | None, str]] | None:
+    """The task and the language of each dataset in a file: none where it has no run.json, None where that is broken,
+    so that nobody knows how to score it."""
     facts = answers.facts_of(path)
     if facts is None:
         return {}
     try:
         terms = records.read_json(facts)["mixture"]["terms"]
-        return {term["from"]: (term.get("task"), term.get("language") or "en") for term in terms}
-    except (KeyError, TypeError, AttributeError):  # its rows can be read all the same
-        return {}
+        kinds = {term["from"]: (term.get("task"), term.get("language") or "en") for term in terms}
+    except (XllmError, OSError, ValueError, KeyError, TypeError):  # its rows can be read all the same
+        return None
+    known = all(isinstance(task, str | None) and isinstance(language, str) for task, language in kinds.values())
+    return kinds if known else None
 
 
 @dataclass(frozen=True)
