@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python app.py", description=__doc__, allow_abbrev=False)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="a folder, a name under model/, or a hub id")
     parser.add_argument("--host", default="127.0.0.1", help="the address to serve on (this machine alone: 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
+    parser.add_argument("--port", type=_port, help="the port (the first free one from 7860)")
     parser.add_argument("--share", action="store_true", help="a public link, by way of gradio's own server")
     parser.add_argument("--auth", metavar="env:NAME|FILE", help="where user:password stands, one a line")
     parser.add_argument("--openai", action="store_true", help="serve OpenAI's API, too, at /v1")
@@ -52,6 +52,12 @@ def _parser() -> argparse.ArgumentParser:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number, 1 or more")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if _count(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} isn't a port, 1 to 65535")
     return int(text)
 
 
@@ -82,7 +88,8 @@ def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> 
     from xllm.chat import access, page
 
     routes = access.closed_routes()
-    own_site = Middleware(access.OwnSite, local=_is_loopback(args.host) and not args.share)
+    host = f"[{args.host}]" if ":" in args.host else args.host  # as addresses of the web have IPv6
+    own_site = Middleware(access.OwnSite, host=host if _is_loopback(args.host) and not args.share else None)
     guards = [own_site, Middleware(access.Bounded)]
     if args.openai:
         from xllm.chat import openai_api
@@ -91,7 +98,7 @@ def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> 
     fonts = ["system-ui", "sans-serif"]  # the theme's own would be asked of a font server
     try:
         build(service).launch(
-            server_name=args.host,
+            server_name=host,
             server_port=args.port,
             share=args.share,
             auth=pairs or None,

@@ -88,3 +88,9 @@ runpy.run_module("xllm", run_name="__main__")"""
     assert done.returncode == code and said in done.stdout + done.stderr and "left in order" in done.stdout
     alone = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
     assert alone.returncode < 0  # so the object does abort
+
+
+def test_help_is_told_whatever_stands_before_it():
+    command = [sys.executable, "-m", "xllm", "report", "nowhere", "--help"]
+    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
+    assert done.returncode == 0 and "Collect the scores of MODELS" in done.stdout + done.stderr

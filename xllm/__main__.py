@@ -77,7 +77,9 @@ def serve(function: Callable, argv: list[str]) -> None:
     would run first and complain afterwards."""
     import fire
 
-    if not {"--help", "-h"}.intersection(argv):
+    if {"--help", "-h"}.intersection(argv):
+        argv = ["--help"]  # with words before it, fire would run first
+    else:
         words, flags = split(function, argv)
         switches = {name for name, p in inspect.signature(function).parameters.items() if p.default is False}
         # fire would read 1.10 as a number and a,b as a tuple; quoted, every value stays the text that was typed

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from xllm import prompts, records
-from xllm.chat import conversation, talk, votes
+from xllm.chat import conversation, votes
 from xllm.errors import XllmError
 from xllm.mixture import load_mixture
 from xllm.models import load_tokenizer
@@ -70,19 +70,6 @@ def test_records_are_read_back_as_training_data(root):
     (root / "alpaca" / "alpaca_zh.json").write_text("[]")
     with pytest.raises(XllmError, match=r"there are .*alpaca_zh\.json and .*alpaca_zh\.jsonl; keep one"):
         load_mixture("alpaca_zh", "train")
-
-
-def test_a_browser_keeps_the_latest_conversations_that_it_has_room_for():
-    def one(number, size):
-        return {"id": str(number), "messages": [{"role": "user", "content": "é" * size}]}
-
-    def kept(*sizes):
-        return len(talk.latest([one(number, size) for number, size in enumerate(sizes)]))
-
-    assert kept(*[10] * 40) == 30
-    assert kept(*[50_000] * 10) == 3  # as JSON takes them
-    assert kept(1_000_000, 10) == 1
-    assert kept() == 0
 
 
 def test_votes_are_lines_that_nobody_tears(tmp_path, monkeypatch):

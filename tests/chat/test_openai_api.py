@@ -156,6 +156,12 @@ def test_no_file_of_the_machine_is_served(guarded):
         assert user.post("/v1/completions", content=b"{}", headers={"content-type": "text/plain"}).status_code == 401
 
 
+def test_the_page_of_another_address_of_this_machine_is_asked_by_it_alone(start_site):
+    address = start_site("left", "--host", "127.0.0.2")[1]
+    assert address.startswith("http://127.0.0.2:") and httpx.get(f"{address}/config").status_code == 200
+    assert httpx.get(f"{address}/config", headers={"host": "evil.example"}).status_code == 403
+
+
 def test_a_body_has_a_largest_size(guarded):
     def piece_by_piece():
         for _ in range(40):

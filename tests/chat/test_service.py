@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 
 import httpx
@@ -155,6 +155,14 @@ def test_who_waits_for_a_model_to_load_is_counted(site):
         found = await asyncio.gather(*clients, return_exceptions=True)
         assert [isinstance(one, Full) for one in found] == [False, False, True, True]
         assert len(service.loading) == len(service.line) == 0
+
+        service.shelf.given["right"] = str(site / "model" / "right")
+        with ExitStack() as others:
+            for _ in range(2):
+                others.enter_context(service.loading.join())
+            assert (await last(service, "left", "Hello", 2))[-1].end  # which has nothing to load
+            with pytest.raises(Full):
+                await last(service, "right", "Hello", 2)
 
     asyncio.run(main())
 

@@ -387,6 +387,16 @@ def test_votes_are_counted_with_their_intervals(cli, models):
     assert len(found) == 3 and "## Votes" in (models.parent / "report" / "report.md").read_text()
 
 
+def test_votes_need_no_scores(cli, models):
+    for name in "abc":
+        (models / name).mkdir()
+    write_jsonl(models / "votes.jsonl", [{"models": ["a", "b"], "vote": "b"}] * 3)
+    outcome = cli("report", *sorted(models.iterdir()))
+    assert outcome.code == 0 and "| 3 (100.0 %, 43.9 to 100.0)" in outcome.out
+    [file] = (models.parent / "report").iterdir()
+    assert file.read_text() == outcome.out
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -58,8 +58,9 @@ class OwnSite:
     that they go to and, where the page is for this machine alone, those by another name of the host, to which a foreign
     site can have pointed its own name."""
 
-    def __init__(self, app, local: bool) -> None:
-        self.app, self.local = app, local
+    def __init__(self, app, host: str | None) -> None:
+        """`host` is that of a page for this machine alone."""
+        self.app, self.hosts = app, host and {host, *LOCAL}
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] in ("http", "websocket") and not self._is_own(Headers(scope=scope)):
@@ -70,7 +71,7 @@ class OwnSite:
 
     def _is_own(self, headers: Headers) -> bool:
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.local and re.sub(r":\d+$", "", host) not in LOCAL:
+        if self.hosts and re.sub(r":\d+$", "", host) not in self.hosts:
             return False
         return origin is None or urlsplit(origin).netloc in (host, headers.get("x-forwarded-host"))
 

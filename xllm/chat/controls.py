@@ -15,7 +15,7 @@ PRIVATE = {"api_visibility": "private"}  # of what the page does for itself
 # the browser makes the file itself: the page serves none
 SAVE = """(text) => {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {type: "application/jsonl"}));
+  link.href = URL.createObjectURL(new Blob([text.trimEnd() + "\\n"], {type: "application/jsonl"}));
   link.download = "alpaca.jsonl";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
@@ -71,5 +71,5 @@ def export(what: str, lines: Callable[..., str], source: gr.components.Component
             show = gr.Button("Show the records")
             save = gr.Button("Download")
         shown = gr.Code(language="json", label="Records", buttons=["copy"], elem_classes="records")
-    show.click(lines, source, shown, queue=False, **PRIVATE)
-    save.click(lines, source, shown, queue=False, **PRIVATE).success(None, shown, None, js=SAVE, **PRIVATE)
+    show.click(lines, source, shown, **PRIVATE)
+    save.click(lines, source, shown, **PRIVATE).success(None, shown, None, js=SAVE, **PRIVATE)

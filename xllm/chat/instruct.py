@@ -142,6 +142,8 @@ def _forget(request: gr.Request) -> None:
 def _chosen(*choice: object) -> "Decoding":
     """The decoding that a request of any kind asks for. Raises XllmError."""
     try:
+        if not isinstance(choice[2], bool):  # a text such as "no" would count as true
+            raise TypeError(f"do_sample is {choice[2]!r}")
         return decoding(*choice)
     except (TypeError, ValueError, OverflowError) as error:
         raise XllmError(f"settings of another type than they should be: {error}") from error

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,7 +125,8 @@ class Service:
         `encode` makes the prompt's token ids. Raises XllmError: TooLong, Full, or one that says what is wrong with the
         model or the request. Setting `stop`, or leaving the iterator, ends the generation and frees its place.
         """
-        with self.loading.join():
+        there = self.shelf.want(model).done.is_set()
+        with nullcontext() if there else self.loading.join():
             async for entry in self.shelf.loading(model):
                 if stop.is_set():
                     yield Answer(end="stopped")

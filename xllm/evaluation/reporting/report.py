@@ -1,13 +1,12 @@
 """`python -m xllm report`: the scores of several models in one table, with plots, to read, to print and to pass on."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from xllm import models, records, scorefile
 from xllm.errors import XllmError
 from xllm.evaluation.reporting import html, latex, plots, text, votes
-from xllm.evaluation.reporting.table import Model, Table, make, read
+from xllm.evaluation.reporting.table import Table, make, read
 from xllm.evaluation.reporting.votes import Pair
 
 PLOTS = ("bars-*", "radar-*")  # file names
@@ -19,42 +18,41 @@ def report(*models_, output="report"):
     MODELS are names under model/ or folders, as model/*; of these, folders without scores are left out. OUTPUT is the
     folder of report.md, report.csv, report.tex and report.html, all of it once each, and of the plots, PNG and SVG.
     Scores are those that `evaluate` has written. Averages count the datasets alone that all models have a score of.
-    Votes of the chat page (votes.jsonl beside the models) are counted, too.
+    Votes of the chat page (votes.jsonl beside the models) are counted, too; where there are no scores, they are all.
     """
     folder = Path(output)
     if not output:
         raise XllmError("--output is empty; it must be the name of a folder")
     if folder.exists() and not folder.is_dir():
         raise XllmError(f"--output {output}: there is a file of this name")
-    folders = list(_folders(models_))
-    table = make(_read(folders))
-    if not table.lines:
+    folders = _folders(models_)
+    names = _names(folders)
+    table = make([read(name, own) for name, own in zip(names, folders, strict=True) if _has_scores(own)])
+    counted = _votes(folders, names)
+    if not table.lines and not counted:
         raise XllmError(f"there are no scores of {', '.join(models_)}; first: python -m xllm evaluate MODEL")
-    counted = _votes(folders, [model.name for model in table.models])
-    files = _files(table, counted)
+    files = _files(table, counted) if table.lines else {"report.md": f"{text.voted(counted)}\n".encode()}
     write(folder, files)
     for stale in sorted({path.name for kind in PLOTS for path in folder.glob(kind)} - set(files)):
         print(f"of an earlier report: {folder / stale}", file=sys.stderr)
     for name in files:
         print(folder / name, file=sys.stderr)
-    print(text.scores(table))
+    print(text.scores(table) if table.lines else text.voted(counted))
 
 
-def _folders(names: tuple[str, ...]) -> Iterator[Path]:
-    """The models' folders that have scores, each once; others are told. Raises XllmError for a name that there
-    isn't."""
+def _folders(names: tuple[str, ...]) -> list[Path]:
+    """The models' folders, each once; those without scores are told. Raises XllmError for a name that there isn't."""
     if not names:
         raise XllmError("report needs MODELS; as: python -m xllm report model/*")
-    known = set()
-    for name in names:
-        folder = _folder(name)
-        if folder.resolve() in known or folder.is_file():  # such as model/README.md
-            continue
-        known.add(folder.resolve())
-        if any((folder / "test").glob(f"*{scorefile.ENDING}")):
-            yield folder
-        else:
+    found = {folder.resolve(): folder for folder in map(_folder, names) if folder.is_dir()}  # not model/README.md
+    for folder in found.values():
+        if not _has_scores(folder):
             print(f"left out: {folder} has no scores in {folder / 'test'}", file=sys.stderr)
+    return list(found.values())
+
+
+def _has_scores(folder: Path) -> bool:
+    return any((folder / "test").glob(f"*{scorefile.ENDING}"))
 
 
 def _folder(name: str) -> Path:
@@ -68,12 +66,9 @@ def _folder(name: str) -> Path:
     return folder
 
 
-def _read(folders: list[Path]) -> list[Model]:
+def _names(folders: list[Path]) -> list[str]:
     names = [folder.resolve().name for folder in folders]
-    return [
-        read(name if names.count(name) == 1 else str(folder), folder)
-        for name, folder in zip(names, folders, strict=True)
-    ]
+    return [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
 
 
 def _votes(folders: list[Path], names: list[str]) -> list[Pair]:

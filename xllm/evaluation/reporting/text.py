@@ -26,13 +26,19 @@ def markdown(table: Table, counted: list[Pair], plots: Iterable[str]) -> str:
     parts += ["## Flawed answers", _pipes(map(_coded, flawed), header)]
     parts += [_footnotes(table, (share.signature for share in table.shares))]
     if counted:
-        parts += ["## Votes", votes.EXPLAINED, _pipes((_coded(votes.cells(pair)) for pair in counted), votes.HEADER)]
+        parts.append(voted(counted))
     training = [[name, *map(code, values)] for name, *values in settings.training(table)]
     parts += ["## Settings of training"]
     parts += [_pipes(training, ["setting", *map(code, table.labels)]) if training else settings.UNTUNED]
     answers = [list(map(code, row)) for row in settings.answers(table)]
     parts += ["## Settings of the answers", _pipes(answers, settings.ANSWERS)]
     return "\n\n".join(parts) + "\n"
+
+
+def voted(counted: list[Pair]) -> str:
+    """The votes in Markdown."""
+    table = _pipes((_coded(votes.cells(pair)) for pair in counted), votes.HEADER)
+    return "\n\n".join(["## Votes", votes.EXPLAINED, table])
 
 
 def _coded(row: list[str]) -> list[str]:
