@@ -320,7 +320,7 @@ def test_failures_of_the_server_change_nothing(judge, model, server):
     expected = output(a).read_bytes()
     server.trouble = {f"问题{number}：": [trouble] for number, trouble in enumerate(troubles)}
     server.asked.clear()
-    outcome = judge(a, b, overwrite=True, concurrency=20, timeout=1)
+    outcome = judge(a, b, overwrite=True, concurrency=20, timeout=4)
     assert outcome.code == 0 and output(a).read_bytes() == expected
     assert not any(server.trouble.values())
     assert all(3 <= sum(mark in prompt for prompt in server.asked) <= 4 for mark in server.trouble)
@@ -331,7 +331,7 @@ def test_what_is_never_answered_is_kept_out_told_and_asked_again(judge, model, s
     judge(a, b)
     expected = output(a).read_bytes()
     server.trouble = {"问题1：": [500] * 9, "问题2：": ["nothing"] * 9, "问题3：": [400] * 9}
-    outcome = judge(a, b, overwrite=True, timeout=1, retries=0, concurrency=8)
+    outcome = judge(a, b, overwrite=True, timeout=4, retries=0, concurrency=8)
     assert outcome.code == 3 and outcome.err.splitlines()[-1].startswith("xllm: 3 of 4 rows have no verdict")
     assert "the same command makes these again" in outcome.err and SECRET not in outcome.err
     rows = read_jsonl(output(a))
@@ -339,7 +339,7 @@ def test_what_is_never_answered_is_kept_out_told_and_asked_again(judge, model, s
     assert [row.get("failed") for row in rows] == [
         None,
         "status 500: no, … is bad",
-        "no reply within 1 seconds in 1 tries",
+        "no reply within 4 seconds in 1 tries",
         "status 400: no, … is bad",
     ]
     found = scores(a)
