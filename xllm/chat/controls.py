@@ -71,5 +71,6 @@ def export(what: str, lines: Callable[..., str], source: gr.components.Component
             show = gr.Button("Show the records")
             save = gr.Button("Download")
         shown = gr.Code(language="json", label="Records", buttons=["copy"], elem_classes="records")
-    show.click(lines, source, shown, **PRIVATE)
-    save.click(lines, source, shown, **PRIVATE).success(None, shown, None, js=SAVE, **PRIVATE)
+    quiet = {"show_progress": "hidden", **PRIVATE}  # a message tells what is wrong
+    show.click(lines, source, shown, **quiet)
+    save.click(lines, source, shown, **quiet).success(None, shown, None, js=SAVE, **PRIVATE)
