@@ -497,7 +497,8 @@ def test_the_keyboard_alone_reaches_everything(visit, served):
     for name in ("Chat", "Instruct", "Compare", "Browse"):
         page.get_by_role("tab", name=name).focus()
         page.keyboard.press("Enter")
-        page.wait_for_timeout(0)
+        if name == "Browse":
+            page.locator("#count").get_by_text("2 of 2 rows").wait_for()
         page.evaluate("() => document.querySelectorAll('[data-reached]').forEach(e => delete e.dataset.reached)")
         for _ in range(page.evaluate(seen) + 40):
             page.keyboard.press("Tab")

@@ -41,9 +41,10 @@ def build(service: Service, opened: gr.Tab, boxes: tuple[gr.Textbox, gr.Textbox]
     listed = [count, table, language, number, one]
     # files of answers may be large, and not everyone who opens the page looks at them
     opened.select(tab.open, dataset, [dataset, models, *listed], **now)
-    dataset.input(tab.answered, dataset, models, **now).then(tab.list, chosen, listed, **now)
-    narrowed = [models.input, text.submit, text.blur, language.input, least.release, most.release]
-    gr.on(narrowed, tab.list, chosen, listed, **now)
+    dataset.input(tab.answered, dataset, models, **now).success(tab.list, chosen, listed, **now)
+    models.input(tab.list, chosen, listed, **now)
+    narrowed = [text.submit, text.blur, language.input, least.release, most.release]
+    gr.on(narrowed, tab.narrow, chosen, [count, table, number, one], **now)
     table.select(_picked, None, number, **now).then(tab.show, [*chosen, number], one, **now)
     number.submit(tab.show, [*chosen, number], one, **now)
     for button, step in ((back, -1), (on, 1)):
@@ -75,6 +76,8 @@ class _Browsing:
         return gr.Dropdown(list(files), value=first), self.answered(first), *found
 
     def answered(self, dataset: str | None) -> gr.Dropdown:
+        if dataset is None:  # its box was left before the datasets were there
+            return gr.skip()
         names = list(self._files().get(dataset, {}))
         return gr.Dropdown(names, value=names[:SHOWN])
 
@@ -97,6 +100,8 @@ class _Browsing:
 
     def list(self, dataset, models, text, language, least, most) -> tuple:
         """What matches, as a table; the languages there are; and the first row in full."""
+        if dataset is None and self._files():  # none is chosen yet
+            return (gr.skip(),) * 5
         try:
             every, left_out = self._rows(dataset, models)
             codes = sorted({code for row in every for code in row.languages.values() if code})
@@ -119,6 +124,12 @@ class _Browsing:
             1,
             _in_full(found[0]) if found else "",
         )
+
+    def narrow(self, *chosen) -> tuple:
+        """The same without the languages, which only other files change: the page can't draw a box anew in which its
+        user has begun to choose."""
+        count, table, _, number, one = self.list(*chosen)
+        return count, table, number, one
 
     def show(self, *chosen) -> str:
         try:
