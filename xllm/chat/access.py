@@ -56,20 +56,23 @@ def closed_routes() -> list[Route]:
 class OwnSite:
     """Middleware that refuses what other sites' pages ask in a visitor's browser: requests whose Origin isn't the host
     that they go to and, where the page is for this machine alone, those by another name of the host, to which a foreign
-    site can have pointed its own name."""
+    site can have pointed its own name. Nor does an image in a conversation log its reader out, as fetching /logout
+    does."""
 
     def __init__(self, app, host: str | None) -> None:
         """`host` is that of a page for this machine alone."""
         self.app, self.hosts = app, host and {host, *LOCAL}
 
     async def __call__(self, scope, receive, send) -> None:
-        if scope["type"] in ("http", "websocket") and not self._is_own(Headers(scope=scope)):
+        if scope["type"] in ("http", "websocket") and not self._is_own(scope["path"], Headers(scope=scope)):
             response = JSONResponse({"detail": "this page answers its own site alone"}, status_code=403)
             await response(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    def _is_own(self, headers: Headers) -> bool:
+    def _is_own(self, path: str, headers: Headers) -> bool:
+        if path.endswith("/logout") and "text/html" not in headers.get("accept", ""):
+            return False
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.hosts and re.sub(r":\d+$", "", host) not in self.hosts:
             return False

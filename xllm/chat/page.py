@@ -23,8 +23,7 @@ textarea, .bidi, #conversation .message :is(p, li, h1, h2, h3, h4, blockquote, t
 #one del { color: #b42318; }
 """
 # nothing on the page, whatever a model writes into it, may ask anything of another machine
-POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; form-action 'none'; "
-POLICY += "img-src data: blob:; media-src 'none'"  # of this one neither: fetching /logout logs the visitor out
+POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; form-action 'none'"
 HEAD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
 
 
