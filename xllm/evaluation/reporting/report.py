@@ -26,7 +26,7 @@ def report(*models_, output="report"):
     if folder.exists() and not folder.is_dir():
         raise XllmError(f"--output {output}: there is a file of this name")
     folders = _folders(models_)
-    names = _names(folders)
+    names = models.names_apart(list(map(str, folders)))
     table = make([read(name, own) for name, own in zip(names, folders, strict=True) if _has_scores(own)])
     counted = _votes(folders, names)
     if not table.lines and not counted:
@@ -64,11 +64,6 @@ def _folder(name: str) -> Path:
     if not folder.is_dir():
         raise XllmError(f"{name} has no scores; first: python -m xllm infer {name} DATASET --evaluate")
     return folder
-
-
-def _names(folders: list[Path]) -> list[str]:
-    names = [folder.resolve().name for folder in folders]
-    return [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
 
 
 def _votes(folders: list[Path], names: list[str]) -> list[Pair]:

@@ -225,11 +225,12 @@ def read(name: str, folder: Path) -> Model:
     taken, answered = {path.name.removesuffix(scorefile.ENDING) for path in files}, []
     for path in files:
         stem = path.name.removesuffix(scorefile.ENDING)
+        answers = stem.partition(".judge")[0]  # a judge's scores are of these, too
         facts, found = scorefile.read(path)
-        if problem := _stale(facts, path.with_name(f"{stem.partition('.judge')[0]}{ENDING}")):
+        if problem := _stale(facts, path.with_name(f"{answers}{ENDING}")):
             print(f"left out: {path}, {problem}", file=sys.stderr)
             continue
-        run = _facts(path.with_name(f"{stem.partition('.judge')[0]}.run.json"))  # a judge's scores are of these answers
+        run = _facts(path.with_name(f"{answers}.run.json"))
         for scored in found:
             dataset = stem
             if len(found) > 1:  # several datasets were answered as one mixture
