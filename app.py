@@ -64,15 +64,15 @@ def _port(text: str) -> int:
 def serve(args: argparse.Namespace) -> None:
     """Serve the page. Raises XllmError for an unknown model, a port that is taken, or no passwords."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from xllm import models
     from xllm.chat.access import users
+    from xllm.chat.model_pool import Shelf
     from xllm.chat.service import Limits, Service
-    from xllm.chat.shelf import Shelf
+    from xllm.models.load import check_bits
 
     pairs = users(args.auth) if args.auth else []
     shelf = Shelf(args.models, args.bits)
     if args.bits:
-        models.check_bits(args.bits)
+        check_bits(args.bits)
     if not pairs and (args.share or not _is_loopback(args.host)):
         print("app: anyone who reaches this page can use the models; --auth asks for a password", file=sys.stderr)
     service = Service(shelf, Limits(args.max_prompt, args.max_answer, args.at_once))
@@ -92,9 +92,9 @@ def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> 
     own_site = Middleware(access.OwnSite, host=host if _is_loopback(args.host) and not args.share else None)
     guards = [own_site, Middleware(access.Bounded)]
     if args.openai:
-        from xllm.chat import openai_api
+        from xllm.chat.openai import api
 
-        routes.append(openai_api.mount(service, pairs))
+        routes.append(api.mount(service, pairs))
     fonts = ["system-ui", "sans-serif"]  # the theme's own would be asked of a font server
     try:
         build(service).launch(

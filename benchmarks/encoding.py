@@ -29,10 +29,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from xllm import models
-from xllm.mixture import load_mixture
+from xllm.artifacts import model_folder
 from xllm.mixture.encoding import encode, encode_batch
-from xllm.prompts import alpaca
+from xllm.mixture.load import load_mixture
+from xllm.models.load import load_tokenizer
+from xllm.templates import alpaca
 
 BATCH = 1000
 
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def speed(mixture: str, model: str, repeats: int) -> None:
-    tokenizer = models.load_tokenizer(models.find(model))
+    tokenizer = load_tokenizer(model_folder.find(model))
     rows = list(load_mixture(mixture, "train"))
     columns = {column: [row[column] for row in rows] for column in ("instruction", "input", "output")}
     batches = [
@@ -170,7 +171,7 @@ def start(mixture: str, model: str) -> None:
     from xllm.training.memory import ON_CPU
 
     began = time.perf_counter()
-    encoded = encode(load_mixture(mixture, "train"), models.load_tokenizer(models.find(model)), "alpaca", 512)
+    encoded = encode(load_mixture(mixture, "train"), load_tokenizer(model_folder.find(model)), "alpaca", 512)
     budget = max(ON_CPU, encoded.longest)
     steps = Steps(encoded.rows, 128, seed=42, budget=budget, flat=True, rank=0, ranks=1)
     assert steps[0]["targets"] > 0

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from xllm.files import write_json, write_jsonl
 from xllm.languages import bleu_tokenizer
-from xllm.mixture import load_mixture
-from xllm.records import write_json, write_jsonl
+from xllm.mixture.load import load_mixture
 
 
 def main() -> None:

@@ -19,13 +19,14 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
-from xllm import models
+from xllm.artifacts import model_folder
+from xllm.artifacts.journal import Journal
 from xllm.inference import answering
-from xllm.inference.generate import Decoding, Engine, device_and_dtype, encode_prompts, word
-from xllm.inference.labels import Label, after_prompts
+from xllm.inference.constrained import Label, after_prompts
+from xllm.inference.engine import Decoding, Engine, device_and_dtype
 from xllm.inference.ranks import Ranks
-from xllm.journal import Journal
-from xllm.mixture import load_mixture
+from xllm.mixture.load import load_mixture
+from xllm.templates import encode_prompts, word
 
 BATCH = 8  # the reference's
 CLOSE = 1e-3  # of log-likelihoods that are called equal
@@ -96,7 +97,7 @@ class Reference:
     """x-LLM's way."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.engine = args, Engine.load(models.find(args.model))
+        self.args, self.engine = args, Engine.load(model_folder.find(args.model))
 
     def run(self, rows: list[dict]) -> list:
         pairs = [(row["instruction"], row["input"]) for row in rows]
@@ -127,7 +128,7 @@ class Ours:
         self.args, self.inside = args, 0.0
         labels = "score" if args.what == "labels" else None
         task = answering.Task("alpaca", Decoding(args.max_new_tokens), 0, labels, None, None)
-        engine = answering.load(models.find(args.model), task, "hf")
+        engine = answering.load(model_folder.find(args.model), task, "hf")
         self.answering = answering.Answering(engine, task, None, Ranks())
         answering.attempt = self.timed(answering.attempt)
 

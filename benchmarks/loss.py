@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from tabulate import tabulate
 
-from xllm.training.loss import chunked_loss
+from xllm.packing.loss import chunked_loss
 
 TARGETS = 0.58
 WAYS = ("plain", "chunked")

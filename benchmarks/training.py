@@ -29,13 +29,14 @@ import pyarrow.compute as pc
 import torch
 from tabulate import tabulate
 
-from xllm import models
-from xllm.mixture import load_mixture
+from xllm.artifacts import model_folder
 from xllm.mixture.encoding import encode
+from xllm.mixture.load import load_mixture
+from xllm.models.load import load_model, load_tokenizer
+from xllm.packing.packed import make_losses
 from xllm.training import memory
-from xllm.training.flat import make_losses
+from xllm.training.flops import costs, matrix_rate
 from xllm.training.layout import Steps
-from xllm.training.watch import costs, matrix_rate
 
 WAYS = ("reference", "trl", "trl packed", "xllm")
 SEED, MICRO = 42, 4
@@ -115,10 +116,10 @@ class Run:
         self.args = args
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self.source = models.find(args.model)
-        self.tokenizer = models.load_tokenizer(self.source)
+        self.source = model_folder.find(args.model)
+        self.tokenizer = load_tokenizer(self.source)
         self.rows = encode(load_mixture(args.mixture, "train"), self.tokenizer, "alpaca", 512).rows
-        self.plain = models.load_model(self.source, torch.float32)
+        self.plain = load_model(self.source, torch.float32)
         self.costs = costs(self.plain)
         self.made: dict[str, tuple] = {}
         self.order: list[int] = list(range(args.repeats + 1))  # of the steps, as they come
@@ -148,7 +149,7 @@ class Run:
                 self.made[way] = trl_steps(self, way)
             return next(self.made[way])
         if way not in self.made:
-            model = models.load_model(self.source, torch.float32).to(self.device)
+            model = load_model(self.source, torch.float32).to(self.device)
             if way == "xllm":
                 assert make_losses(model, 512)
             self.made[way] = model, torch.optim.AdamW(model.parameters(), 2e-5, fused=way == "xllm")
@@ -250,7 +251,7 @@ def trl_steps(run: Run, way: str):
             gradient_checkpointing=False,
         )
         data = datasets.Dataset.from_dict(table)
-        model = models.load_model(run.source, torch.float32)
+        model = load_model(run.source, torch.float32)
         trainer = Counting(model, config, train_dataset=data, processing_class=run.tokenizer, callbacks=[Turns()])
         threading.Thread(target=trainer.train, daemon=True).start()
         while True:

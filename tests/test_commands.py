@@ -12,7 +12,7 @@ from gradio_client import Client
 from safetensors.torch import load_file
 
 from xllm import HOME
-from xllm.records import read_jsonl
+from xllm.files import read_jsonl
 
 SAMPLE = HOME / "data" / "sample"
 MIXTURE = "alpaca_en+alpaca_zh+translation_ncwm_en-zh"

@@ -27,7 +27,7 @@ def test_help_imports_nothing_heavy_and_names_every_command(cli):
 
 
 def test_mixing_and_scoring_do_without_torch():
-    assert not imported("import xllm.mixture, xllm.evaluation.evaluate, xllm.evaluation.compare") & {
+    assert not imported("import xllm.mixture.encoding, xllm.evaluation.evaluate, xllm.evaluation.comparing.compare") & {
         "torch",
         "transformers",
     }

@@ -13,7 +13,7 @@ from xllm.errors import XllmError, unknown
 
 # command → where it lives, what it does. A `main` reads its own flags; any other function is served by fire.
 COMMANDS = {
-    "fetch": ("xllm.fetch:fetch", "get a base model: a known name, or a hub id"),
+    "fetch": ("xllm.models.fetch:fetch", "get a base model: a known name, or a hub id"),
     "mixture": ("xllm.mixture.show:mixture", "show what a mixture comes to, and lock it"),
     "preview": ("xllm.mixture.preview:preview", "show rows as a model sees them in training"),
     "plan": ("xllm.training.plan:plan", "tell what a training run takes"),
@@ -21,8 +21,8 @@ COMMANDS = {
     "infer": ("xllm.inference.predict:main", "let a model answer a dataset"),
     "perplexity": ("xllm.inference.perplexity:perplexity", "tell how well a model foretells a dataset's outputs"),
     "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),
-    "weight_diff": ("xllm.weight_diff:weight_diff", "pass a tuned model on as its difference from the base"),
-    "compare": ("xllm.evaluation.compare:compare", "put the scores of several models side by side"),
+    "weight_diff": ("xllm.models.weight_diff:weight_diff", "pass a tuned model on as its difference from the base"),
+    "compare": ("xllm.evaluation.comparing.compare:compare", "put the scores of several models side by side"),
     "judge": ("xllm.evaluation.judging.judge:judge", "let another model judge answers"),
     "report": (
         "xllm.evaluation.reporting.report:report",

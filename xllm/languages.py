@@ -2,8 +2,10 @@
 into words. Names come from the Unicode CLDR through babel; only languages that need special care stand here."""
 
 import re
+import unicodedata
 from functools import cache
 
+import regex
 from babel import Locale
 from babel.core import get_global
 
@@ -81,3 +83,17 @@ def _identifiable() -> frozenset[str]:
 def base(code: str) -> str:
     """The language alone, without script or region: zh for zh-Hant."""
     return code.replace("_", "-").split("-")[0]
+
+
+# a unit of text: a character of a script without spaces between words, else a word
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # kana and Han
+)
+UNIT = regex.compile(rf"[{UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]+", regex.VERSION1)
+SINGLE = regex.compile(f"[{UNSPACED}]")
+
+
+def units(text: str) -> list[str]:
+    """The words of a text, and the characters of its scripts without spaces, without case, width and punctuation."""
+    return UNIT.findall(unicodedata.normalize("NFKC", text).casefold())

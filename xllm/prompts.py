@@ -5,48 +5,6 @@ language, as x-LLM uses it: it ends with the colon, and the response follows it 
 """
 
 import re
-from collections.abc import Callable
-
-from xllm.errors import unknown
-
-ALPACA_WITH_INPUT = (
-    "Below is an instruction that describes a task, paired with an input that provides further context. "
-    "Write a response that appropriately completes the request.\n\n"
-    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:"
-)
-ALPACA_WITHOUT_INPUT = (
-    "Below is an instruction that describes a task. "
-    "Write a response that appropriately completes the request.\n\n"
-    "### Instruction:\n{instruction}\n\n### Response:"
-)
-
-
-def alpaca(instruction: str, input: str) -> str:
-    wording = ALPACA_WITH_INPUT if input else ALPACA_WITHOUT_INPUT
-    return wording.format(instruction=instruction, input=input)
-
-
-def raw(instruction: str, input: str) -> str:
-    return f"{instruction}\n\n{input}" if input else instruction
-
-
-TEXT = "text"  # no prompt: all that a record holds is trained on, as in continued pretraining
-
-# template name → the prompt for a record's instruction and input
-TEMPLATES: dict[str, Callable[[str, str], str]] = {"alpaca": alpaca, "raw": raw, TEXT: raw}
-
-
-def plain(instruction: str, input: str, output: str) -> str:
-    """What a record says, without any prompt around it."""
-    return "\n\n".join(part for part in (instruction, input, output) if part)
-
-
-def check_template(name: str, *others: str) -> str:
-    """Return `name`, or raise XllmError where it is no template; `others` are named as such."""
-    if name not in TEMPLATES:
-        raise unknown("template", name, [*TEMPLATES, *others])
-    return name
-
 
 # Ways to ask for a translation. Training rows go through all of them by row number; test rows take the first.
 TRANSLATION = (

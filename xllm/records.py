@@ -8,122 +8,18 @@ term that the record came from) and inference adds `prediction`.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from xllm.errors import XllmError
 
 COLUMNS = ("id", "instruction", "input", "output")
-LONGEST_NAME = 255  # bytes in a file's name, on every file system in common use
-
-
-def check_name(path: Path) -> Path:
-    """Return `path`, or raise XllmError where its last part is too long to be a file's name."""
-    size = len(path.name.encode())
-    if size > LONGEST_NAME:
-        raise XllmError(
-            f"the name {path.name[:60]!r}… has {size} bytes, {LONGEST_NAME} at most: "
-            "give the mixture a short name in data/alias/alias.json and use that"
-        )
-    return path
-
-
-def partial(path: Path) -> Path:
-    """Where `path` is written before it is whole: beside it, under a name that is short and always the same."""
-    return path.with_name(f".{hashlib.sha1(path.name.encode()).hexdigest()[:12]}.partial")
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a place beside `path` to write a file or a folder to; it becomes `path` only if the block ends well."""
-    place = partial(check_name(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove(place)
-    try:
-        yield place
-        _open_to_readers(place)
-        place.replace(path)
-    finally:
-        remove(place)
-
-
-@contextmanager
-def growing(path: Path) -> Iterator[Path]:
-    """Like `whole`, for a folder in which what an earlier try left stays, and stays when the block fails."""
-    place = partial(check_name(path))
-    place.mkdir(parents=True, exist_ok=True)
-    yield place
-    _open_to_readers(place)
-    place.replace(path)
-
-
-def _open_to_readers(place: Path) -> None:
-    """Give files the permissions that the umask grants: some libraries write theirs for the owner alone."""
-    umask = os.umask(0)
-    os.umask(umask)
-    for file in [place, *place.rglob("*")] if place.is_dir() else [place]:
-        file.chmod((0o777 if file.is_dir() else 0o666) & ~umask)
-
-
-def remove(path: Path) -> None:
-    """Delete a file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def sha256(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def ids_sha256(rows: Iterable[dict]) -> str:
     """A digest of which rows these are, and in which order."""
     keys = [[row.get("from"), row.get("id")] for row in rows]
     return hashlib.sha256(json.dumps(keys).encode()).hexdigest()
-
-
-def read_lines(path: Path | str) -> Iterator[str]:
-    """The lines of a text file, one at a time, without their ends; "\\n" alone (or "\\r\\n") ends a line, since a
-    sentence may hold U+2028 and its kin. Raises XllmError, naming file and line, for what isn't UTF-8 text."""
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                reason = f"{error.reason} (byte 0x{line[error.start]:02x})"
-                raise XllmError(f"{path}, line {number} isn't UTF-8: {reason}; convert it: iconv -t UTF-8") from None
-            if "\0" in text:
-                raise XllmError(f"{path}, line {number} holds a NUL character; is the file UTF-16, or not text at all?")
-            yield text.removesuffix("\n").removesuffix("\r")
-
-
-def read_json(path: Path | str) -> object:
-    """The value in a JSON file. Raises XllmError naming file and line, FileNotFoundError where there is none."""
-    return _parse("\n".join(read_lines(path)), path)
-
-
-def read_jsonl(path: Path | str) -> list[dict]:
-    """The objects of a JSON Lines file, blank lines left out. Raises as `read_json` does."""
-    return [_parse(line, path, number) for number, line in enumerate(read_lines(path)) if line.strip()]
-
-
-def _parse(text: str, path: Path | str, lines_before: int = 0) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise XllmError(f"malformed JSON: {path}, line {lines_before + error.lineno}: {error.msg}") from None
-    except RecursionError:
-        raise XllmError(f"malformed JSON: {path}: nested too deeply") from None
 
 
 def encodable(text: str) -> bool:
@@ -148,16 +44,3 @@ def strings(rows: object, columns: Iterable[str], path: Path | str) -> Iterator[
             if not encodable(row[column]):
                 raise XllmError(f"{path}, row {number}: {column!r} holds half of a surrogate pair")
         yield {column: row[column] for column in columns}
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write `value` to `path`, whole or not at all."""
-    with whole(path) as place:
-        place.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-
-def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
-    """Write one JSON object a line to `path`, whole or not at all."""
-    with whole(path) as place, place.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")

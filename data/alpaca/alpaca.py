@@ -11,7 +11,8 @@ import os
 import datasets
 
 from xllm.errors import XllmError
-from xllm.records import COLUMNS, read_json, read_jsonl, strings
+from xllm.files import read_json, read_jsonl
+from xllm.records import COLUMNS, strings
 
 
 class AlpacaConfig(datasets.BuilderConfig):

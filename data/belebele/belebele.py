@@ -8,8 +8,9 @@
 
 import datasets
 
-from xllm import choices, languages, prompts
+from xllm import languages, prompts
 from xllm.errors import unknown
+from xllm.loading import multiple_choice
 
 # of a language in several scripts, its usual one comes first
 FLORES = """
@@ -52,17 +53,19 @@ class Belebele(datasets.GeneratorBasedBuilder):
     TASK = "label"
 
     def _info(self):
-        return datasets.DatasetInfo(features=choices.FEATURES, homepage="https://github.com/facebookresearch/belebele")
+        return datasets.DatasetInfo(
+            features=multiple_choice.FEATURES, homepage="https://github.com/facebookresearch/belebele"
+        )
 
     def _split_generators(self, dl_manager):
-        return choices.splits(self.base_path, FILES, self.config.code)
+        return multiple_choice.splits(self.base_path, FILES, self.config.code)
 
     def _generate_examples(self, path, split):
-        for key, row in enumerate(choices.objects(path, COLUMNS)):
+        for key, row in enumerate(multiple_choice.objects(path, COLUMNS)):
             fields = row[1]
             options = {letter: fields[column] for letter, column in OPTIONS.items()}
             question = prompts.choice(
                 "belebele", passage=fields["flores_passage"], question=fields["question"], **options
             )
-            output = choices.right(row, "correct_answer_num", MEANINGS, split)
-            yield choices.record(key, question, output, prompts.LETTERS)
+            output = multiple_choice.right(row, "correct_answer_num", MEANINGS, split)
+            yield multiple_choice.record(key, question, output, prompts.LETTERS)

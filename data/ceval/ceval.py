@@ -10,7 +10,7 @@ with their answers.
 
 import datasets
 
-from xllm import choices
+from xllm.loading import multiple_choice
 
 
 class CEvalConfig(datasets.BuilderConfig):
@@ -26,10 +26,10 @@ class CEval(datasets.GeneratorBasedBuilder):
     TASK = "label"
 
     def _info(self):
-        return datasets.DatasetInfo(features=choices.FEATURES, homepage="https://github.com/hkust-nlp/ceval")
+        return datasets.DatasetInfo(features=multiple_choice.FEATURES, homepage="https://github.com/hkust-nlp/ceval")
 
     def _split_generators(self, dl_manager):
-        return choices.exams("ceval", self.base_path, self.config.subject)
+        return multiple_choice.exams("ceval", self.base_path, self.config.subject)
 
     def _generate_examples(self, papers, split):
-        return choices.exam_questions("ceval", papers, split, header=True)
+        return multiple_choice.exam_questions("ceval", papers, split, header=True)

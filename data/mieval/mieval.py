@@ -7,7 +7,8 @@ import os
 
 import datasets
 
-from xllm.records import COLUMNS, read_jsonl, strings
+from xllm.files import read_jsonl
+from xllm.records import COLUMNS, strings
 
 
 class MIEvalConfig(datasets.BuilderConfig):

@@ -9,7 +9,7 @@ import os
 
 import datasets
 
-from xllm import choices
+from xllm.loading import multiple_choice
 
 
 class MMLUConfig(datasets.BuilderConfig):
@@ -25,10 +25,10 @@ class MMLU(datasets.GeneratorBasedBuilder):
     TASK = "label"
 
     def _info(self):
-        return datasets.DatasetInfo(features=choices.FEATURES, homepage="https://github.com/hendrycks/test")
+        return datasets.DatasetInfo(features=multiple_choice.FEATURES, homepage="https://github.com/hendrycks/test")
 
     def _split_generators(self, dl_manager):
-        return choices.exams("mmlu", os.path.join(self.base_path, "data"), self.config.subject)
+        return multiple_choice.exams("mmlu", os.path.join(self.base_path, "data"), self.config.subject)
 
     def _generate_examples(self, papers, split):
-        return choices.exam_questions("mmlu", papers, split, header=False)
+        return multiple_choice.exam_questions("mmlu", papers, split, header=False)

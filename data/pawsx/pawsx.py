@@ -12,7 +12,8 @@ import os
 
 import datasets
 
-from xllm import choices, prompts
+from xllm import prompts
+from xllm.loading import multiple_choice
 
 LANGUAGES = ("de", "en", "es", "fr", "ja", "ko", "zh")
 FILES = {
@@ -29,7 +30,7 @@ class PAWSXConfig(datasets.BuilderConfig):
 
     def __init__(self, config: str, **kwargs):
         super().__init__(**kwargs)
-        self.language = choices.check_language("pawsx", config, LANGUAGES)
+        self.language = multiple_choice.check_language("pawsx", config, LANGUAGES)
 
 
 class PAWSX(datasets.GeneratorBasedBuilder):
@@ -38,16 +39,19 @@ class PAWSX(datasets.GeneratorBasedBuilder):
 
     def _info(self):
         return datasets.DatasetInfo(
-            features=choices.FEATURES, homepage="https://github.com/google-research-datasets/paws/tree/master/pawsx"
+            features=multiple_choice.FEATURES,
+            homepage="https://github.com/google-research-datasets/paws/tree/master/pawsx",
         )
 
     def _split_generators(self, dl_manager):
-        return choices.splits(self.base_path, FILES, self.config.language)
+        return multiple_choice.splits(self.base_path, FILES, self.config.language)
 
     def _generate_examples(self, path, split):
         official = not os.path.basename(path).endswith(f"-{self.config.language}.tsv")
-        rows = choices.table(path, COLUMNS, split, header=official, delimiter="\t", quotes=not official)
+        rows = multiple_choice.table(path, COLUMNS, split, header=official, delimiter="\t", quotes=not official)
         for key, row in enumerate(rows):
             sentences = {column: row[1][column] for column in COLUMNS[:2]}
             question = prompts.choice("pawsx", **sentences)
-            yield choices.record(key, question, choices.right(row, "label", LABELS, split), LABELS.values())
+            yield multiple_choice.record(
+                key, question, multiple_choice.right(row, "label", LABELS, split), LABELS.values()
+            )

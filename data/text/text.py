@@ -10,7 +10,8 @@ import os
 import datasets
 
 from xllm import languages
-from xllm.records import COLUMNS, read_lines
+from xllm.files import read_lines
+from xllm.records import COLUMNS
 
 
 class TextConfig(datasets.BuilderConfig):

@@ -13,7 +13,8 @@ import datasets
 
 from xllm import languages, prompts
 from xllm.errors import XllmError
-from xllm.records import COLUMNS, read_lines
+from xllm.files import read_lines
+from xllm.records import COLUMNS
 
 logger = datasets.logging.get_logger(__name__)
 

@@ -8,7 +8,8 @@ their folders. CC BY 4.0.
 
 import datasets
 
-from xllm import choices, prompts
+from xllm import prompts
+from xllm.loading import multiple_choice
 
 LANGUAGES = ("et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh")
 FILES = {
@@ -24,7 +25,7 @@ class XCOPAConfig(datasets.BuilderConfig):
 
     def __init__(self, config: str, **kwargs):
         super().__init__(**kwargs)
-        self.language = choices.check_language("xcopa", config, LANGUAGES)
+        self.language = multiple_choice.check_language("xcopa", config, LANGUAGES)
 
 
 class XCOPA(datasets.GeneratorBasedBuilder):
@@ -32,15 +33,17 @@ class XCOPA(datasets.GeneratorBasedBuilder):
     TASK = "label"
 
     def _info(self):
-        return datasets.DatasetInfo(features=choices.FEATURES, homepage="https://github.com/cambridgeltl/xcopa")
+        return datasets.DatasetInfo(features=multiple_choice.FEATURES, homepage="https://github.com/cambridgeltl/xcopa")
 
     def _split_generators(self, dl_manager):
-        return choices.splits(self.base_path, FILES, self.config.language)
+        return multiple_choice.splits(self.base_path, FILES, self.config.language)
 
     def _generate_examples(self, path, split):
-        for key, row in enumerate(choices.objects(path, COLUMNS)):
+        for key, row in enumerate(multiple_choice.objects(path, COLUMNS)):
             events = {column: row[1][column].strip() for column in COLUMNS[1:3]}
-            wording = choices.meaning(row, "question", QUESTIONS)
+            wording = multiple_choice.meaning(row, "question", QUESTIONS)
             question = prompts.choice(wording, premise=row[1]["premise"], **events)
             meanings = dict(zip(("0", "1"), events.values(), strict=True))
-            yield choices.record(key, question, choices.right(row, "label", meanings, split), events.values())
+            yield multiple_choice.record(
+                key, question, multiple_choice.right(row, "label", meanings, split), events.values()
+            )

@@ -12,7 +12,8 @@ import os
 
 import datasets
 
-from xllm import choices, prompts
+from xllm import prompts
+from xllm.loading import multiple_choice
 
 LANGUAGES = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 FILES = {
@@ -34,7 +35,7 @@ class XNLIConfig(datasets.BuilderConfig):
 
     def __init__(self, config: str, **kwargs):
         super().__init__(**kwargs)
-        self.language = choices.check_language("xnli", config, LANGUAGES)
+        self.language = multiple_choice.check_language("xnli", config, LANGUAGES)
 
 
 class XNLI(datasets.GeneratorBasedBuilder):
@@ -42,17 +43,21 @@ class XNLI(datasets.GeneratorBasedBuilder):
     TASK = "label"
 
     def _info(self):
-        return datasets.DatasetInfo(features=choices.FEATURES, homepage="https://github.com/facebookresearch/XNLI")
+        return datasets.DatasetInfo(
+            features=multiple_choice.FEATURES, homepage="https://github.com/facebookresearch/XNLI"
+        )
 
     def _split_generators(self, dl_manager):
-        return choices.splits(self.base_path, FILES, self.config.language)
+        return multiple_choice.splits(self.base_path, FILES, self.config.language)
 
     def _generate_examples(self, path, split):
         first, language = os.path.basename(path).split(".")[0], self.config.language
         columns, official = OFFICIAL.get(first, XTREME), first in OFFICIAL
-        rows = choices.table(path, columns, split, header=official, delimiter="\t", quotes=not official)
+        rows = multiple_choice.table(path, columns, split, header=official, delimiter="\t", quotes=not official)
         rows = (row for row in rows if row[1].get("language", language) == language)
         for key, row in enumerate(rows):
             premise, hypothesis = (row[1][column] for column in columns[-3:-1])
             question = prompts.choice("xnli", premise=premise, hypothesis=hypothesis)
-            yield choices.record(key, question, choices.right(row, columns[-1], MEANINGS, split), LABELS.values())
+            yield multiple_choice.record(
+                key, question, multiple_choice.right(row, columns[-1], MEANINGS, split), LABELS.values()
+            )

@@ -9,7 +9,7 @@ import os
 
 import datasets
 
-from xllm import squad
+from xllm.loading import squad
 
 
 class XQuADConfig(datasets.BuilderConfig):

@@ -8,8 +8,9 @@ being jp. CC BY 4.0.
 
 import datasets
 
-from xllm import choices, prompts
+from xllm import prompts
 from xllm.errors import XllmError
+from xllm.loading import multiple_choice
 
 CODES = {"en": "en", "fr": "fr", "ja": "jp", "jp": "jp", "pt": "pt", "ru": "ru", "zh": "zh"}  # → in file names
 FILES = {datasets.Split.TEST: ("test/{}.jsonl", "{}.jsonl")}
@@ -21,7 +22,7 @@ class XWinogradConfig(datasets.BuilderConfig):
 
     def __init__(self, config: str, **kwargs):
         super().__init__(**kwargs)
-        self.code = CODES[choices.check_language("xwinograd", config, CODES)]
+        self.code = CODES[multiple_choice.check_language("xwinograd", config, CODES)]
         self.language = "ja" if self.code == "jp" else self.code
 
 
@@ -31,18 +32,20 @@ class XWinograd(datasets.GeneratorBasedBuilder):
 
     def _info(self):
         return datasets.DatasetInfo(
-            features=choices.FEATURES, homepage="https://huggingface.co/datasets/Muennighoff/xwinograd"
+            features=multiple_choice.FEATURES, homepage="https://huggingface.co/datasets/Muennighoff/xwinograd"
         )
 
     def _split_generators(self, dl_manager):
-        return choices.splits(self.base_path, FILES, self.config.code)
+        return multiple_choice.splits(self.base_path, FILES, self.config.code)
 
     def _generate_examples(self, path, split):
-        for key, row in enumerate(choices.objects(path, COLUMNS)):
+        for key, row in enumerate(multiple_choice.objects(path, COLUMNS)):
             place, fields = row
             if "_" not in fields["sentence"]:
                 raise XllmError(f"{place}: 'sentence' has no gap (_): {fields['sentence'][:40]!r}")
             options = {column: fields[column].strip() for column in COLUMNS[1:3]}
             question = prompts.choice("xwinograd", sentence=fields["sentence"], **options)
             meanings = dict(zip(("1", "2"), options.values(), strict=True))
-            yield choices.record(key, question, choices.right(row, "answer", meanings, split), options.values())
+            yield multiple_choice.record(
+                key, question, multiple_choice.right(row, "answer", meanings, split), options.values()
+            )

@@ -5,11 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from xllm import prompts, records
-from xllm.chat import conversation, votes
+from xllm.artifacts import votes
+from xllm.chat import conversation
 from xllm.errors import XllmError
-from xllm.mixture import load_mixture
-from xllm.models import load_tokenizer
+from xllm.files import read_jsonl, write_json
+from xllm.mixture.load import load_mixture
+from xllm.models.load import load_tokenizer
+from xllm.templates import alpaca
 
 TURNS = [
     {"role": "user", "content": "Say hello."},
@@ -22,10 +24,10 @@ def test_earlier_turns_are_read_as_training_rows(llama, root):
     from xllm.mixture.encoding import encode
 
     (root / "alpaca").mkdir()
-    records.write_json(root / "alpaca" / "alpaca_en.json", conversation.records(TURNS))
+    write_json(root / "alpaca" / "alpaca_en.json", conversation.records(TURNS))
     tokenizer = load_tokenizer(str(llama))
     [row] = encode(load_mixture("alpaca_en", "train"), tokenizer, "alpaca", 512).rows["input_ids"]
-    last = tokenizer(prompts.alpaca("再说一次。", ""))["input_ids"]
+    last = tokenizer(alpaca("再说一次。", ""))["input_ids"]
     assert conversation.encode(TURNS, "alpaca", tokenizer) == [*row, *last]
     assert conversation.encode(TURNS[2:], "alpaca", tokenizer) == last
     assert conversation.encode_one("再说一次。", "", "alpaca", tokenizer) == last
@@ -73,16 +75,16 @@ def test_records_are_read_back_as_training_data(root):
 
 
 def test_votes_are_lines_that_nobody_tears(tmp_path, monkeypatch):
-    monkeypatch.setattr("xllm.models.MODELS", tmp_path)
+    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", tmp_path)
     asked = {"instruction": "Say\nhello.", "input": "", "template": "alpaca", "models": ["a", "b"], "hidden": True}
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: votes.cast("a", asked | {"answers": [str(n), "x" * 5000]}), range(40)))
-    found = records.read_jsonl(votes.file())
+    found = read_jsonl(votes.file())
     assert sorted(int(vote["answers"][0]) for vote in found) == list(range(40))
     assert found[0].keys() == {"time", *asked, "answers", "vote"} and found[0]["vote"] == "a"
     with votes.file().open("a") as file:
         file.write('{"time": "torn')
     votes.cast(votes.BOTH_BAD, asked | {"answers": ["", ""]})
-    assert [vote["vote"] for vote in records.read_jsonl(votes.file())] == ["a"] * 40 + ["both bad"]
+    assert [vote["vote"] for vote in read_jsonl(votes.file())] == ["a"] * 40 + ["both bad"]
     with pytest.raises(XllmError, match="unknown vote 'c'"):
         votes.cast("c", asked | {"answers": ["", ""]})

@@ -10,10 +10,11 @@ import httpx
 import pytest
 import torch
 
+from xllm.chat.model_pool import Shelf
 from xllm.chat.service import Full, Limits, Service, TooLong
-from xllm.chat.shelf import Shelf
 from xllm.errors import XllmError
-from xllm.inference.generate import Decoding, Engine, encode_prompts
+from xllm.inference.engine import Decoding, Engine
+from xllm.templates import encode_prompts
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def test_models_that_were_used_longest_ago_make_room(site, monkeypatch):
         assert await shelf.engine("third") is not left
         assert await shelf.engine("right") is right and await shelf.engine("left") is not left
 
-    monkeypatch.setattr("xllm.models.MODELS", site / "model")
+    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", site / "model")
     (site / "model" / "third").symlink_to("left")
     asyncio.run(main())
 
@@ -178,7 +179,7 @@ def test_a_broken_folder_is_told_and_can_be_mended(site, llama, monkeypatch, cap
         weights.write_bytes(whole)
         assert await shelf.engine("left")
 
-    monkeypatch.setattr("xllm.models.MODELS", site / "model")
+    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", site / "model")
     asyncio.run(main())
 
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
-from xllm.mixture import load_mixture
-from xllm.records import read_jsonl, write_json, write_jsonl
+from xllm.files import read_jsonl, write_json, write_jsonl
+from xllm.mixture.load import load_mixture
 
 GOLD = ["他说了，妈妈，我回来了。", "今天天气很好。"]
 CLOSE = ["他说，妈妈，我回来了。", "今天天气好。"]

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from xllm import HOME, scorefile
-from xllm.records import read_jsonl
+from xllm import HOME
+from xllm.artifacts import scores
+from xllm.files import read_jsonl
 
 pytest.importorskip("lm_eval", reason="needs lm-eval, of the extra test")
 
@@ -36,7 +37,7 @@ def test_the_readme_s_task_gives_the_accuracy_of_scored_labels(cli, sample, llam
     assert done.returncode == 0, done.stderr
     [path] = tmp_path.glob("found/**/results_*.json")
     theirs = json.loads(path.read_text())["results"]["xcopa_alpaca"]["acc,none"]
-    [scored] = scorefile.read(answers.with_name("xcopa_zh.metrics.json"))[1]
+    [scored] = scores.read(answers.with_name("xcopa_zh.metrics.json"))[1]
     assert 100 * theirs == pytest.approx(scored.scores[0].value)
     [path] = tmp_path.glob("found/**/samples_*.jsonl")
     ours = {row["id"]: row["label_scores"] for row in read_jsonl(answers)}

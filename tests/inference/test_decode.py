@@ -15,14 +15,15 @@ from transformers import (
     Qwen3Config,
 )
 
-from xllm import models
 from xllm.inference.answering import Task, writing
-from xllm.inference.batches import deal, plan
+from xllm.inference.batching import deal, plan
+from xllm.inference.constrained import after_prompts
 from xllm.inference.decode import decode
-from xllm.inference.generate import Decoding, Engine, encode_prompts
-from xllm.inference.labels import after_prompts
-from xllm.inference.tree import Tree, attend_by_tree, log_probabilities
-from xllm.mixture import load_mixture
+from xllm.inference.engine import Decoding, Engine
+from xllm.mixture.load import load_mixture
+from xllm.models.load import load_tokenizer
+from xllm.packing.prefix_tree import Tree, attend_by_tree, log_probabilities
+from xllm.templates import encode_prompts
 
 SIZE = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 GROUPED = SIZE | {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8}
@@ -172,7 +173,7 @@ def test_the_plan_holds_each_row_once_within_the_budget():
 def bloom(llama):
     """An engine of a model whose attention can't be replaced."""
     torch.manual_seed(0)
-    tokenizer = models.load_tokenizer(str(llama))
+    tokenizer = load_tokenizer(str(llama))
     model = AutoModelForCausalLM.from_config(BloomConfig(**(SIZE | {"vocab_size": len(tokenizer)}))).eval()
     assert not attend_by_tree(model)
     return Engine(model, tokenizer)

@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from xllm import models
-from xllm.prompts import alpaca
-from xllm.records import read_json
+from xllm.files import read_json
+from xllm.models.load import load_model, load_tokenizer
+from xllm.templates import alpaca
 
 
 def by_hand(model, rows, prompt_of):
     """The sum of the targets' log-probabilities, one row at a time, and how many there are."""
-    plain, tokenizer = models.load_model(str(model), torch.float32), models.load_tokenizer(str(model))
+    plain, tokenizer = load_model(str(model), torch.float32), load_tokenizer(str(model))
     total = count = 0
     for row in rows:
         prompt = prompt_of(row)
@@ -26,7 +26,7 @@ def by_hand(model, rows, prompt_of):
 
 
 def test_is_that_of_the_target_tokens_and_of_the_bytes(cli, tiny, sample, tmp_path):
-    from xllm.mixture import load_mixture
+    from xllm.mixture.load import load_mixture
 
     text = "translation_daily_en-zh[:9]+xquad_en[:4]"
     outcome = cli("perplexity", tiny, text, "--json", tmp_path / "found.json")

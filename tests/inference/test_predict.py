@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from xllm import HOME
-from xllm.records import read_jsonl
+from xllm.files import read_jsonl
 
 
 @pytest.fixture
@@ -126,10 +126,10 @@ def test_a_model_s_own_chat_template(cli, sample, model):
     (model / "tokenizer_config.json").write_text(json.dumps(config))
     (model / "chat_template.jinja").unlink(missing_ok=True)
     assert cli("infer", model, "mieval_en[:2]", "--template", "chat", "--max_new_tokens", "2").code == 0
-    from xllm import models
-    from xllm.inference.generate import encode_prompts
+    from xllm.models.load import load_tokenizer
+    from xllm.templates import encode_prompts
 
-    tokenizer = models.load_tokenizer(str(model))
+    tokenizer = load_tokenizer(str(model))
     [ids] = encode_prompts([("Why?", "x")], "chat", tokenizer)
     assert ids == tokenizer("<user>Why?\n\nx<answer>", add_special_tokens=False).input_ids
 

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
+from xllm.files import read_jsonl
 from xllm.inference import transcot
-from xllm.mixture import load_mixture
-from xllm.records import read_jsonl
+from xllm.mixture.load import load_mixture
 
 
 @pytest.fixture

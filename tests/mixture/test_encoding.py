@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from xllm import models, prompts
 from xllm.errors import XllmError
-from xllm.mixture import load_mixture
 from xllm.mixture.encoding import check_lost, encode, encode_batch
+from xllm.mixture.load import load_mixture
+from xllm.models.load import load_tokenizer
+from xllm.templates import alpaca
 
 AWKWARD = [
     ("Say it.", "", "Plain."),
@@ -23,7 +24,7 @@ AWKWARD = [
 
 def reference(tokenizer, record, max_length):
     """As the reference does it: the full text and the prompt are tokenized apart, and the prompt's length masked."""
-    prompt = prompts.alpaca(record["instruction"], record["input"])
+    prompt = alpaca(record["instruction"], record["input"])
     full = tokenizer(prompt + record["output"] + tokenizer.eos_token, truncation=True, max_length=max_length)
     return full.input_ids, len(tokenizer(prompt).input_ids)
 
@@ -36,7 +37,7 @@ def check(tokenizer, rows, max_length=512):
 
 @pytest.fixture
 def tokenizer(tiny):
-    return models.load_tokenizer(str(tiny))
+    return load_tokenizer(str(tiny))
 
 
 def test_awkward_rows(tokenizer):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from xllm.mixture import load_mixture
+from xllm.mixture.load import load_mixture
 from xllm.mixture.overlap import CHARACTERS, WORDS, HeldOut, contamination, duplicates, units
 
 ENGLISH = "The lighthouse on the northern cliff was built by two sisters in the year of the flood"

@@ -6,7 +6,9 @@ import pytest
 
 from xllm import HOME
 from xllm.languages import identify
-from xllm.mixture import Selection, load_mixture
+from xllm.mixture.filters import kept
+from xllm.mixture.load import load_mixture
+from xllm.mixture.mixture import Selection
 from xllm.mixture.quality import FLAWS, count, flaws
 
 FOLDER = HOME / "data" / "sample" / "translation" / "daily" / "en-zh"
@@ -48,7 +50,7 @@ def test_finds_each_flaw_and_nothing_else(pairs):
     found = flaws(mixture)
     assert found.tolist() == [0] * len(GOOD) + [1, 2, 3, 4] and tuple(BAD) == FLAWS
     assert count(mixture, found) == [dict.fromkeys(BAD, 1)]
-    clean = load_mixture("translation_x_en-zh", "train", selection=Selection(filter_parallel=True)).kept
+    clean = kept(load_mixture("translation_x_en-zh", "train", selection=Selection(filter_parallel=True)))
     assert [(row["input"], row["output"]) for row in clean] == GOOD
     assert clean.terms[0]["left_out"] == {"flawed": 4} and clean.terms[0]["rows"] == len(GOOD)
 

@@ -40,7 +40,7 @@ def test_counts_the_tokens_that_are_trained_on(cli, sample, llama):
 
     tokenizer = AutoTokenizer.from_pretrained(llama)
     rows = json.loads((SAMPLE / "alpaca" / "alpaca_en.json").read_text())[:5]
-    from xllm.prompts import alpaca
+    from xllm.templates import alpaca
 
     tokens = 0
     for row in rows:

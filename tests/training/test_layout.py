@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xllm.training.layout import IGNORED, flat_batch, flat_bins, padded_batch, padded_bins
+from xllm.packing.collate import IGNORED, flat_batch, padded_batch
+from xllm.training.layout import flat_bins, padded_bins
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from xllm import HOME
-from xllm.records import read_json
+from xllm.files import read_json
 
 FLAGS = ("--global_batch_size", "8", "--max_steps", "3", "--learning_rate", "1e-3")
 

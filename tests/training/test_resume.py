@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xllm import HOME
-from xllm.records import partial
+from xllm.files import partial
 
 SAMPLE = HOME / "data" / "sample"
 MIXTURE = "alpaca_en[:24]+alpaca_zh[:12]"  # nine steps of four rows an epoch

@@ -64,14 +64,12 @@ def test_the_loss_is_that_of_response_and_eos_alone(tune, tiny, sample):
     _, folder = tune("alpaca_en[:8]", "--max_steps", "1", "--global_batch_size", "8")
     logged = json.loads((folder / "trainer_state.json").read_text())["log_history"][0]["loss"]
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
-    from xllm import prompts
+    from xllm.templates import alpaca
 
     total, count = 0.0, 0
     for row in json.loads((sample / "alpaca" / "alpaca_en.json").read_text())[:8]:
-        prompt = tokenizer(prompts.alpaca(row["instruction"], row["input"])).input_ids
-        ids = tokenizer(prompts.alpaca(row["instruction"], row["input"]) + row["output"]).input_ids + [
-            tokenizer.eos_token_id
-        ]
+        prompt = tokenizer(alpaca(row["instruction"], row["input"])).input_ids
+        ids = tokenizer(alpaca(row["instruction"], row["input"]) + row["output"]).input_ids + [tokenizer.eos_token_id]
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0, len(prompt) - 1 : -1]
         total += torch.nn.functional.cross_entropy(logits, torch.tensor(ids[len(prompt) :]), reduction="sum").item()
@@ -143,7 +141,7 @@ PRODUCT = ["BASE", "alpaca_en", "--per_device_train_batch_size", "4"]
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing_behind(cli, sample, llama, monkeypatch, tmp_path, words, message):
-    monkeypatch.setattr("xllm.models.MODELS", tmp_path)
+    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", tmp_path)
     outcome = cli("train", *[str(llama) if word == "BASE" else word for word in words])
     lines = [line for line in outcome.err.splitlines() if line.startswith("xllm: ")]
     assert outcome.code == 2 and not outcome.out and len(lines) == 1 and message in lines[0]

@@ -20,11 +20,11 @@ from transformers import (
     TrainingArguments,
 )
 
-from xllm import models
-from xllm.mixture import load_mixture
 from xllm.mixture.encoding import encode
-from xllm.training.flat import make_losses
-from xllm.training.layout import flat_batch, padded_batch, without_targets
+from xllm.mixture.load import load_mixture
+from xllm.models.load import load_tokenizer
+from xllm.packing.collate import flat_batch, padded_batch, without_targets
+from xllm.packing.packed import make_losses
 
 TEXT = "alpaca_en[:10]+alpaca_zh[:6]+translation_daily_en-zh[:8]"
 STEPS = 6  # three an epoch, the third of them short
@@ -33,7 +33,7 @@ RECIPE = {"learning_rate": 1e-3, "warmup_steps": 2, "max_steps": STEPS, "lr_sche
 
 def plain(tiny, folder):
     """The reference: transformers' own Trainer and loss, rows padded to the longest of four, accumulated."""
-    tokenizer = models.load_tokenizer(str(tiny))
+    tokenizer = load_tokenizer(str(tiny))
     rows = encode(load_mixture(TEXT, "train"), tokenizer, "alpaca", 512).rows
 
     def collate(batch):
@@ -190,16 +190,16 @@ def test_a_model_still_generates(family):
 
 
 def test_chunks_do_not_change_the_loss(monkeypatch):
-    from xllm.training import loss
+    from xllm.packing.loss import CHUNK, chunked_loss
 
     torch.manual_seed(0)
     hidden, weight, bias = torch.randn(50, 16), torch.randn(40, 16), torch.randn(40)
     targets = torch.randint(40, (50,))
     found = []
     for chunk in (2**25, 7 * 40):
-        monkeypatch.setitem(loss.CHUNK, "cpu", chunk)
+        monkeypatch.setitem(CHUNK, "cpu", chunk)
         leaves = [tensor.clone().requires_grad_() for tensor in (hidden, weight, bias)]
-        total, each = loss.chunked_loss(*leaves, targets, softcap=3.0)
+        total, each = chunked_loss(*leaves, targets, softcap=3.0)
         (3 * total).backward()
         found.append([total, each, *(leaf.grad for leaf in leaves)])
     leaves = [tensor.clone().requires_grad_() for tensor in (hidden, weight, bias)]

@@ -8,10 +8,9 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from xllm import models
+from xllm.artifacts import model_folder
 from xllm.errors import XllmError
-from xllm.inference.generate import CHAT, check_wording, encode_prompts
-from xllm.prompts import TEMPLATES, check_template
+from xllm.templates import CHAT, TEMPLATES, check_template, check_wording, encode_prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -23,10 +22,10 @@ NAMES = (OWN, CHAT, *sorted(TEMPLATES))
 def template_for(template: str, source: str, tokenizer: "PreTrainedTokenizerFast") -> str:
     """The template that one of NAMES means for a model. Raises XllmError where the model has none of that name."""
     if template != OWN:
-        return check_wording(template, tokenizer, models.short_name(source))
-    if "encoding" not in models.run_facts(source) and tokenizer.chat_template is not None:
+        return check_wording(template, tokenizer, model_folder.short_name(source))
+    if "encoding" not in model_folder.run_facts(source) and tokenizer.chat_template is not None:
         return CHAT
-    return check_template(models.template_of(source))
+    return check_template(model_folder.template_of(source))
 
 
 def encode(messages: list[dict[str, str]], template: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:

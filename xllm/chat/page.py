@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import gradio as gr
 
-from xllm.chat import browse, compare, instruct, shown, talk
-from xllm.chat.controls import PRIVATE, settings
 from xllm.chat.service import Service
+from xllm.chat.tabs import browse, chat, compare, instruct, status_line
+from xllm.chat.tabs.controls import PRIVATE, settings
 from xllm.errors import XllmError
 
 INSTRUCT = "instruct"  # the tab in which a prompt can be tried
@@ -38,7 +38,7 @@ def build(service: Service) -> gr.Blocks:
         chosen = settings(service.limits)
         with gr.Tabs() as tabs:
             with gr.Tab("Chat"):
-                talk.build(service, page, model, chosen)
+                chat.build(service, page, model, chosen)
             with gr.Tab("Instruct", id=INSTRUCT):
                 boxes = instruct.build(service, model, chosen)
             with gr.Tab("Compare"):
@@ -59,7 +59,7 @@ class _Status:
         """How much of a model is in memory, until it is there, or has failed."""
         try:
             async for entry in self.service.shelf.loading(model):
-                yield shown.loading(entry.share, model)
-            yield shown.problem(entry.problem) if entry.problem else shown.ready(entry.engine)
+                yield status_line.loading(entry.share, model)
+            yield status_line.problem(entry.problem) if entry.problem else status_line.ready(entry.engine)
         except XllmError as error:
-            yield shown.problem(str(error))
+            yield status_line.problem(str(error))

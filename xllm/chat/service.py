@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from xllm.chat.shelf import BEAT, Shelf
+from xllm.chat.model_pool import BEAT, Shelf
 from xllm.errors import XllmError
 from xllm.records import encodable
 
 if TYPE_CHECKING:
-    from xllm.inference.generate import Decoding, Engine, Written
+    from xllm.inference.engine import Decoding, Engine, Written
 
 
 class Full(XllmError):

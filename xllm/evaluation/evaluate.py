@@ -6,13 +6,15 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from xllm import card, languages, records, scorefile
+from xllm import languages
+from xllm.artifacts import answers, model_card, scores
+from xllm.artifacts.answers import ANSWERED, Answers, read
+from xllm.artifacts.scores import Scored
 from xllm.errors import XllmError, unknown
-from xllm.evaluation import answers, labels, scores
-from xllm.evaluation.answers import Answers
-from xllm.evaluation.scores import TASKS, Wanted
-from xllm.evaluation.shares import KINDS, shares
-from xllm.scorefile import Scored
+from xllm.evaluation.flaws import KINDS, shares
+from xllm.evaluation.metrics import classification, registry
+from xllm.evaluation.metrics.registry import TASKS, Wanted
+from xllm.files import read_json, sha256
 
 TEST = "test"  # the split that is scored, unless told otherwise
 MOST_LABELS = 10  # of a confusion matrix that is shown
@@ -51,7 +53,7 @@ def evaluate(
     METRICS are separated by commas, as BLEU,TER; the usual ones of the task, if not given. TOKENIZE is BLEU's: auto (by
     the target language, if not given), or a name of sacrebleu's.
     """
-    wanted = scores.parse(metrics, tokenize)
+    wanted = registry.parse(metrics, tokenize)
     if task is not None and task not in TASKS:
         raise unknown("task", task, TASKS)
     if lang is not None:
@@ -70,7 +72,7 @@ def evaluate(
         raise XllmError(f"{useless[0]} has no effect on a model's answers, whose run.json says what they are")
     else:
         sheets = _model(*what)
-    scores.check([own for sheet in sheets for own in sheet.answers], wanted)
+    registry.check([own for sheet in sheets for own in sheet.answers], wanted)
     flags = {"metrics": metrics, "tokenize": tokenize, **given}
     found = [_score(sheet, wanted) for sheet in sheets]
     for sheet, scored in zip(sheets, found, strict=True):
@@ -80,8 +82,8 @@ def evaluate(
             _write(sheet, scored, words)
     for folder in {sheet.file.parent.parent: None for sheet in sheets if sheet.model}:
         facts = folder / "run.json"
-        if facts.is_file() and "encoding" in records.read_json(facts):  # it was tuned here, not just fetched
-            card.write(folder)
+        if facts.is_file() and "encoding" in read_json(facts):  # it was tuned here, not just fetched
+            model_card.write(folder)
     print(table([(_title(sheet, own), own) for sheet, scored in zip(sheets, found, strict=True) for own in scored]))
 
 
@@ -104,7 +106,7 @@ def _model(model: str, *datasets: str) -> list[Sheet]:
 
 def _answered(folder: Path, dataset: str, model: str) -> Sheet:
     file = folder / f"{dataset}{answers.ENDING}"
-    return Sheet(dataset, answers.of_file(file), file, folder / f"{dataset}{scorefile.ENDING}", model)
+    return Sheet(dataset, answers.of_file(file), file, folder / f"{dataset}{scores.ENDING}", model)
 
 
 def _file(path: Path, task: str | None, language: str | None, dataset: str | None, split: str) -> Sheet:
@@ -115,8 +117,8 @@ def _file(path: Path, task: str | None, language: str | None, dataset: str | Non
         return _answered(path.parent, name, str(path.parent.parent))
     if dataset is not None and (task or language):
         raise XllmError(f"--{'task' if task else 'lang'} has no effect with --dataset, which says what it is")
-    output = path.with_name(f"{name}{scorefile.ENDING}")
-    own = answers.of_dataset_elsewhere(path, dataset, split) if dataset else answers.of_file(path, task, language)
+    output = path.with_name(f"{name}{scores.ENDING}")
+    own = of_dataset_elsewhere(path, dataset, split) if dataset else answers.of_file(path, task, language)
     if path.with_name(f"{name}{answers.ENDING}").exists() and not path.name.endswith(answers.ENDING):
         raise XllmError(f"{output} is for the scores of {name}{answers.ENDING}; give {path.name} another name")
     return Sheet(name, own, path, output)
@@ -146,9 +148,9 @@ def _score(sheet: Sheet, wanted: Wanted) -> list[Scored]:
             own.name,
             own.task,
             own.language,
-            scores.score(own, wanted),
+            registry.score(own, wanted),
             shares(own),
-            labels.confusion(scores.scorable(own).rows) if own.task == "label" else None,
+            classification.confusion(registry.scorable(own).rows) if own.task == "label" else None,
         )
         for own in sheet.answers
     ]
@@ -156,7 +158,7 @@ def _score(sheet: Sheet, wanted: Wanted) -> list[Scored]:
 
 def _write(sheet: Sheet, scored: list[Scored], words: list[str]) -> None:
     command = ["python", "-m", "xllm", "evaluate", *words]
-    scorefile.write(sheet.output, sheet.model, sheet.name, command, records.sha256(sheet.file), scored)
+    scores.write(sheet.output, sheet.model, sheet.name, command, sha256(sheet.file), scored)
 
 
 def table(found: list[tuple[str, Scored]]) -> str:
@@ -178,9 +180,39 @@ def table(found: list[tuple[str, Scored]]) -> str:
         if own.confusion and len(own.confusion["labels"]) <= MOST_LABELS:
             names, counts = own.confusion["labels"], own.confusion["counts"]
             rows = [[right, *map(str, row)] for right, row in zip(names, counts, strict=True)]
-            parts.append(_table(rows, [f"{name}: right, answered", *names, labels.NONE]))
+            parts.append(_table(rows, [f"{name}: right, answered", *names, classification.NONE]))
     return "\n\n".join(parts)
 
 
 def _table(lines: list[list], header: list[str]) -> str:
     return tabulate(lines, header, disable_numparse=True)
+
+
+def of_dataset_elsewhere(path: Path, dataset: str, split: str) -> list[Answers]:
+    """The predictions of a file, by id, for a split of a dataset of the data root, which says what is right.
+
+    Raises XllmError where the ids are others than the dataset's, or rows say that they come from another one.
+    """
+    from xllm.mixture.load import load_mixture
+
+    mixture, rows = load_mixture(dataset, split), read(path)
+    if len(mixture.terms) > 1:
+        raise XllmError(f"--dataset {dataset}: it must be one dataset, or ids don't tell rows apart")
+    [term], answered = mixture.terms, {row.get("id"): row for row in rows}
+    if len({record["id"] for record in mixture}) < len(mixture):
+        raise XllmError(f"--dataset {dataset} has rows twice; each answer is scored once")
+    for row in rows:
+        if row.get("from", term["from"]) != term["from"]:
+            raise XllmError(f"{path}: a row (id {row.get('id')}) comes from {row['from']}, not from {dataset}")
+    asked = {record["id"] for record in mixture}
+    name = f"{dataset} (split {split})"
+    wrong = {f"has ids that {name} lacks": set(answered) - asked, f"lacks ids of {name}": asked - set(answered)}
+    for what, ids in wrong.items():
+        if ids:
+            raise XllmError(f"{path} {what}: {len(ids)}, {min(map(str, ids))!r} for one")
+    found = [
+        {**record, **{column: row[column] for column in ANSWERED if column in row}}
+        for record in mixture
+        for row in [answered[record["id"]]]
+    ]
+    return [Answers(term["from"], term["task"], term["language"], found)]

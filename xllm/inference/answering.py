@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from tqdm import tqdm
 
-from xllm.inference import batches, labels
+from xllm.artifacts.journal import Journal
+from xllm.inference import batching, constrained
 from xllm.inference.decode import decode
-from xllm.inference.generate import Decoding, Engine, encode_prompts, word
+from xllm.inference.engine import Decoding, Engine
 from xllm.inference.ranks import Ranks
-from xllm.inference.tree import attend_by_tree
-from xllm.journal import Journal
+from xllm.packing.prefix_tree import attend_by_tree
+from xllm.templates import encode_prompts, word
 
 READ = 8192  # tokens that are read at a time where nothing is written
 Key = int | str  # a row's number, or a line to translate
@@ -56,7 +57,7 @@ class Answering:
         given, least = {}, 1
         if choices:
             texts = word(pairs, task.template, engine.tokenizer)
-            found = labels.after_prompts(texts, list(choices.values()), task.template, engine.tokenizer)
+            found = constrained.after_prompts(texts, list(choices.values()), task.template, engine.tokenizer)
             given = dict(zip(asked, found, strict=True))
             least = max(len(label.tokens) for row in found for label in row)
             task = replace(task, decoding=replace(task.decoding, max_new_tokens=least))  # no label is cut
@@ -69,9 +70,9 @@ class Answering:
         work = scoring(engine, given) if scored else writing(engine, task, fit, given)
         room = task.decoding.max_new_tokens
         budget = self.ranks.agree(READ if scored else engine.tokens)  # ranks must have the same plan
-        plan = batches.plan(fit, room, budget, task.rows or engine.rows)
+        plan = batching.plan(fit, room, budget, task.rows or engine.rows)
         costs = [sum(len(fit[key]) + room for key in batch) for batch in plan]
-        self._go(work, batches.deal(plan, costs, self.ranks.count)[self.ranks.rank])
+        self._go(work, batching.deal(plan, costs, self.ranks.count)[self.ranks.rank])
         self.ranks.wait()
         return self.journal.read()
 
@@ -104,12 +105,14 @@ def load(source: str, task: Task, engine: str) -> Engine:
     return made
 
 
-def writing(engine: Engine, task: Task, prompts: dict[Key, list[int]], given: dict[Key, list[labels.Label]]) -> Work:
+def writing(
+    engine: Engine, task: Task, prompts: dict[Key, list[int]], given: dict[Key, list[constrained.Label]]
+) -> Work:
     """Answers token by token, or by the engine as a whole; nothing but a label where some are given."""
 
     def work(batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
         asked = [prompts[key] for key in batch]
-        tries = [labels.Trie(given[key]) for key in batch] if given else None
+        tries = [constrained.Trie(given[key]) for key in batch] if given else None
         seeds = [_seed(task, key) for key in batch]
         if engine.shares:
             found = decode(engine, asked, task.decoding, seeds, tries)
@@ -133,11 +136,11 @@ def _seed(task: Task, key: Key) -> int:
     return (task.seed << 31) + key if isinstance(key, int) else task.seed
 
 
-def scoring(engine: Engine, given: dict[Key, list[labels.Label]]) -> Work:
+def scoring(engine: Engine, given: dict[Key, list[constrained.Label]]) -> Work:
     """The likeliest label of each row, and how likely each is."""
 
     def work(batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
-        for key, found in zip(batch, labels.score(engine.model, [given[key] for key in batch]), strict=True):
+        for key, found in zip(batch, constrained.score(engine.model, [given[key] for key in batch]), strict=True):
             scores = {label.text: score for label, score in zip(given[key], found, strict=True)}
             best = max(scores, key=lambda text: scores[text]["sum"])
             yield key, {"prediction": best, "label_scores": scores}, sum(len(label.tokens) for label in given[key])

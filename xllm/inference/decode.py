@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import torch
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from xllm.inference.generate import Decoding, Engine, budget
-from xllm.inference.labels import Trie
-from xllm.inference.tree import Cache, Tree, logits, next_logits
+from xllm.inference.constrained import Trie
+from xllm.inference.engine import Decoding, Engine, budget
+from xllm.packing.prefix_tree import Cache, Tree, logits, next_logits
 
 
 def decode(

@@ -7,16 +7,17 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
-from xllm import models
+from xllm.artifacts import model_folder
 from xllm.errors import XllmError
-from xllm.inference import batches
+from xllm.files import write_json
+from xllm.inference import batching
 from xllm.inference.answering import READ
-from xllm.inference.generate import CHAT, Engine, check_wording, word
-from xllm.inference.tree import attend_by_tree, log_probabilities
-from xllm.mixture import load_mixture
+from xllm.inference.engine import Engine
 from xllm.mixture.encoding import encode_texts
-from xllm.prompts import TEXT, plain
-from xllm.records import write_json
+from xllm.mixture.load import load_mixture
+from xllm.models.load import check_weights, load_tokenizer
+from xllm.packing.prefix_tree import attend_by_tree, log_probabilities
+from xllm.templates import CHAT, TEXT, check_wording, plain, word
 
 
 def perplexity(model, dataset, *, template=None, split="test", data_dir=None, json=None):
@@ -26,10 +27,10 @@ def perplexity(model, dataset, *, template=None, split="test", data_dir=None, js
     exp(-Σ log p / n) over all target tokens, of n tokens or bytes. Rows that are longer than the model's window are
     left out and counted. With the template text, all of a record is target. --json FILE writes the same.
     """
-    source = models.find(model)
-    tokenizer = models.load_tokenizer(source)
-    models.check_weights(source)
-    template = check_wording(template or models.template_of(model), tokenizer, model)
+    source = model_folder.find(model)
+    tokenizer = load_tokenizer(source)
+    check_weights(source)
+    template = check_wording(template or model_folder.template_of(model), tokenizer, model)
     mixture = load_mixture(dataset, split, data_dir)
     rows = [row for row in mixture if row["output"] or template == TEXT]
     if not rows:
@@ -43,7 +44,7 @@ def perplexity(model, dataset, *, template=None, split="test", data_dir=None, js
         raise XllmError(f"every row of {dataset} is longer than the model's window of {engine.window} tokens")
     sums = {}
     with tqdm(total=len(fit), unit="row", file=sys.stderr) as progress:
-        for batch in batches.plan(fit, 0, READ // 4, engine.rows):  # every target has logits of its own
+        for batch in batching.plan(fit, 0, READ // 4, engine.rows):  # every target has logits of its own
             found = log_probabilities(engine.model, [ids[row] for row in batch], [starts[row] for row in batch])
             sums |= zip(batch, (float(row.double().sum()) for row in found), strict=True)
             progress.update(len(batch))

@@ -6,16 +6,21 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xllm import journal, models
+from xllm import cache
+from xllm.artifacts import journal, model_folder
+from xllm.artifacts.run_info import RunInfo
 from xllm.errors import RowsFailed, XllmError
+from xllm.files import check_name, remove, write_jsonl
 from xllm.flags import FlagParser
-from xllm.inference import labels, transcot
+from xllm.inference import constrained, transcot
 from xllm.inference.answering import Answering, Task, load
-from xllm.inference.generate import Decoding, check_wording, device_and_dtype
+from xllm.inference.engine import Decoding, device_and_dtype
 from xllm.inference.ranks import Ranks
-from xllm.mixture import Mixture, cache, load_mixture
-from xllm.records import check_name, ids_sha256, remove, write_jsonl
-from xllm.runinfo import RunInfo
+from xllm.mixture.load import load_mixture
+from xllm.mixture.mixture import Mixture
+from xllm.models.load import check_bits, check_weights, load_config, load_tokenizer, window
+from xllm.records import ids_sha256
+from xllm.templates import check_wording
 
 ENGINES = ("hf", "vllm")
 LABELS = ("constrain", "score")
@@ -75,7 +80,7 @@ class Request:
         """All that decides what the answers are."""
         task = self.task
         return {
-            "model": cache.model_files(self.source) or [self.source, models.load_config(self.source)._commit_hash],
+            "model": cache.model_files(self.source) or [self.source, load_config(self.source)._commit_hash],
             "precision": str(device_and_dtype()[1]),
             "mixture": self.mixture.facts(),
             "template": task.template,
@@ -149,15 +154,15 @@ def read(argv: list[str]) -> Request:
     """Read the command line and the data. Everything that can be checked without weights is checked here."""
     words = {"model": "a folder under model/, a path, or a hub id", "dataset": "what to answer, as xquad_zh[:100]"}
     args, given = FlagParser("infer", words, [InferenceArguments]).read(argv)
-    source = models.find(given.model)
-    config, tokenizer = models.load_config(source), models.load_tokenizer(source)
-    models.check_weights(source)
-    template = check_wording(args.template or models.template_of(given.model), tokenizer, given.model)
+    source = model_folder.find(given.model)
+    config, tokenizer = load_config(source), load_tokenizer(source)
+    check_weights(source)
+    template = check_wording(args.template or model_folder.template_of(given.model), tokenizer, given.model)
     sampling = (args.do_sample, args.temperature, args.top_p, args.top_k)
     decoding = Decoding(args.max_new_tokens, args.num_beams, *sampling)
-    bits = _check(args, given, models.window(config))
+    bits = _check(args, given, window(config))
     dataset = given.dataset if args.limit is None else f"{given.dataset}[:{args.limit}]"
-    output = check_name(models.folder_of(given.model) / "test" / f"{dataset}.inference.jsonl")
+    output = check_name(model_folder.folder_of(given.model) / "test" / f"{dataset}.inference.jsonl")
     if output.exists() and not args.overwrite:
         raise XllmError(f"{output} is there already; --overwrite answers anew")
     mixture = load_mixture(dataset, args.split, args.data_dir)
@@ -193,7 +198,7 @@ def _check(args: InferenceArguments, given: Namespace, window: int | None) -> in
     if len(bits) == 2:
         raise XllmError("--load_in_8bit and --load_in_4bit: it must be one of them")
     if bits:
-        models.check_bits(bits[0])
+        check_bits(bits[0])
     return bits[0] if bits else None
 
 
@@ -203,7 +208,7 @@ def _check_labels(mixture: Mixture, mode: str) -> None:
         if "labels" not in row:
             raise XllmError(f"--labels {mode}: {name} has none; its loading script gives no column 'labels'")
         if mode == "constrain":
-            labels.check(row["labels"], name)
+            constrained.check(row["labels"], name)
 
 
 def write(request: Request, rows: list[dict], answers: dict[int, dict], run: RunInfo) -> int:

@@ -4,7 +4,7 @@ import re
 
 from xllm import languages
 from xllm.errors import XllmError
-from xllm.mixture import Mixture
+from xllm.mixture.mixture import Mixture
 from xllm.prompts import TRANSLATION
 
 LEAD = re.compile(r"\s*(?:[A-Z][.)]|-)\s+")  # an option's letter or dash

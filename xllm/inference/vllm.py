@@ -8,10 +8,10 @@ from itertools import zip_longest
 import torch
 from transformers import GenerationConfig
 
-from xllm import models
 from xllm.errors import XllmError
-from xllm.inference.generate import Decoding, Engine, budget, device_and_dtype, ends_of
+from xllm.inference.engine import Decoding, Engine, budget, device_and_dtype, ends_of
 from xllm.inference.ranks import Ranks
+from xllm.models.load import load_config, load_tokenizer
 
 ELSEWHERE = ("labels", "load_in_8bit", "load_in_4bit")  # flags that --engine hf takes
 
@@ -38,8 +38,8 @@ class VLLM(Engine):
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout says where the answers are
         from vllm import LLM
 
-        self.tokenizer, self.shares = models.load_tokenizer(source), False
-        gpus, heads = max(1, torch.cuda.device_count()), models.load_config(source).num_attention_heads
+        self.tokenizer, self.shares = load_tokenizer(source), False
+        gpus, heads = max(1, torch.cuda.device_count()), load_config(source).num_attention_heads
         try:
             self.llm = LLM(
                 source,
@@ -53,7 +53,7 @@ class VLLM(Engine):
         try:
             settings = GenerationConfig.from_pretrained(source)
         except OSError:  # a model need not have them apart; its config then says what ends an answer
-            settings = GenerationConfig.from_model_config(models.load_config(source))
+            settings = GenerationConfig.from_model_config(load_config(source))
         self.ends = ends_of(settings, self.tokenizer)
 
     def write(self, prompts, decoding: Decoding, allowed: None = None, seeds: Sequence[int] = ()) -> list[list[int]]:

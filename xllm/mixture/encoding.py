@@ -21,10 +21,13 @@ import pyarrow.compute as pc
 from datasets.arrow_writer import ArrowWriter
 from tqdm import tqdm
 
+from xllm import cache, templates
 from xllm.errors import XllmError
-from xllm.mixture import cache
-from xllm.mixture.mix import Mixture
-from xllm.prompts import TEMPLATES, TEXT, plain
+from xllm.loading import scripts
+from xllm.mixture import aliases, draw, filters, grammar, load, mixture, overlap, quality
+from xllm.mixture.filters import kept
+from xllm.mixture.mixture import Mixture
+from xllm.templates import TEMPLATES, TEXT, plain
 
 if TYPE_CHECKING:  # mixing does without transformers until there is something to tokenize
     from transformers import PreTrainedTokenizerFast
@@ -40,6 +43,12 @@ FEATURES = datasets.Features(
 )
 COUNTED = ("rows", "target_tokens", "cut", "dropped", "lost_target_tokens")
 BATCH = 1000  # rows tokenized at a time
+# what decides, beside files, selection, tokenizer and settings, which token ids there are
+CODE = (
+    *scripts.CODE,
+    *(aliases, draw, filters, grammar, load, mixture, overlap, quality, templates),
+    sys.modules[__name__],
+)
 Work = tuple[list[tuple[str, datasets.Dataset]], "PreTrainedTokenizerFast", str, int]  # what every batch needs
 
 
@@ -92,9 +101,11 @@ def encode(
     """
     if num_proc < 1:
         raise XllmError(f"--num_proc {num_proc}: it must be 1 or more")
-    key = cache.key(mixture.facts(), tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, template, max_length)
+    key = cache.key(
+        CODE, mixture.facts(), tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, template, max_length
+    )
     folder = cache.folder(
-        f"tokens/{key}", lambda place: _write(place, mixture.kept, (tokenizer, template, max_length), num_proc)
+        f"tokens/{key}", lambda place: _write(place, kept(mixture), (tokenizer, template, max_length), num_proc)
     )
     terms = json.loads((folder / "terms.json").read_text())
     return Encoded(datasets.Dataset.from_file(str(folder / "tokens.arrow")).with_format("numpy"), terms)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from xllm.errors import XllmError
-from xllm.mixture.mix import Mixture
-from xllm.records import read_json, write_json
+from xllm.files import read_json, write_json
+from xllm.mixture.mixture import Mixture
 
 
 def write_lock(mixture: Mixture, path: str) -> None:

@@ -1,23 +1,16 @@
 """What a mixture says twice, and what it says that a test set asks."""
 
 import hashlib
-import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import regex
+
+from xllm.languages import SINGLE, units
 
 if TYPE_CHECKING:
-    from xllm.mixture.mix import Mixture
+    from xllm.mixture.mixture import Mixture
 
-# a unit of text: a character of a script without spaces between words, else a word
-UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
-    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # kana and Han
-)
-UNIT = regex.compile(rf"[{UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]+", regex.VERSION1)
-SINGLE = regex.compile(f"[{UNSPACED}]")
 WORDS, CHARACTERS = 8, 16  # how many units in a row make an overlap: where most are words, where most are characters
 
 
@@ -93,11 +86,6 @@ def contamination(mixture: "Mixture", tests: HeldOut) -> list[dict]:
         if test is not None:
             found.append({"row": number, "from": row["from"], "id": row["id"], "share": share, "test": test})
     return sorted(found, key=lambda hit: -hit["share"])
-
-
-def units(text: str) -> list[str]:
-    """The words of a text, and the characters of its scripts without spaces, without case, width and punctuation."""
-    return UNIT.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def _grams(text: str) -> Iterator[tuple[str, ...]]:

@@ -7,12 +7,13 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from xllm import models
+from xllm.artifacts import model_folder
 from xllm.errors import XllmError
+from xllm.files import check_name, whole
 from xllm.mixture.encoding import Encoded, encode
-from xllm.mixture.mix import load_mixture
-from xllm.prompts import check_template
-from xllm.records import check_name, whole
+from xllm.mixture.load import load_mixture
+from xllm.models.load import load_tokenizer
+from xllm.templates import check_template
 from xllm.values import whole_number
 
 MASKED, TRAINED = "cyan", "bold green"
@@ -28,7 +29,7 @@ def preview(text, *, model, n="3", split="train", template="alpaca", model_max_l
     """
     count, max_length = whole_number("n", n), whole_number("model_max_length", model_max_length)
     check_template(template)
-    tokenizer = models.load_tokenizer(models.find(model))
+    tokenizer = load_tokenizer(model_folder.find(model))
     mixture = load_mixture(text, split, data_dir)
     encoded = encode(mixture, tokenizer, template, max_length)
     if not len(encoded.rows):

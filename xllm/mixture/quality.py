@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xllm import languages
-from xllm.mixture.overlap import units
+from xllm.languages import units
 
 if TYPE_CHECKING:
     import datasets
 
-    from xllm.mixture.mix import Mixture
+    from xllm.mixture.mixture import Mixture
 
 LONGEST_RATIO = 3.0  # how far a pair's ratio of lengths may be from the median of its dataset, either way
 LONG_ENOUGH = 30  # bytes of UTF-8: of shorter texts neither length nor language says much

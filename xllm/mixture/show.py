@@ -6,13 +6,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from xllm import models
+from xllm.artifacts import model_folder
+from xllm.files import write_json
 from xllm.mixture import overlap, quality
 from xllm.mixture.encoding import encode
+from xllm.mixture.filters import kept
+from xllm.mixture.load import load_mixture, load_tests
 from xllm.mixture.lock import write_lock
-from xllm.mixture.mix import Mixture, Selection, load_mixture, load_tests
-from xllm.prompts import check_template
-from xllm.records import write_json
+from xllm.mixture.mixture import Mixture, Selection
+from xllm.models.load import load_tokenizer
+from xllm.templates import check_template
 from xllm.values import above_zero, whole_number
 
 WORST = 10  # overlapping rows shown
@@ -59,28 +62,29 @@ def mixture(
     max_length = whole_number("model_max_length", model_max_length)
     loaded = load_mixture(text, split, data_dir, selection)
     tests = load_tests(against, data_dir)
+    left = kept(loaded)
     if model is None:
         keys = ("from", "language", "left_out", "rows")
-        terms = [{key: term[key] for key in keys if key in term} for term in loaded.kept.terms]
+        terms = [{key: term[key] for key in keys if key in term} for term in left.terms]
     else:
-        tokenizer = models.load_tokenizer(models.find(model))
+        tokenizer = load_tokenizer(model_folder.find(model))
         terms = encode(loaded, tokenizer, template, max_length, whole_number("num_proc", num_proc)).terms
     if duplicates:
-        terms = [term | more for term, more in zip(terms, overlap.duplicates(loaded.kept), strict=True)]
+        terms = [term | more for term, more in zip(terms, overlap.duplicates(left), strict=True)]
     if parallel:
-        counts = quality.count(loaded.kept, quality.flaws(loaded.kept))
+        counts = quality.count(left, quality.flaws(left))
         terms = [term | more for term, more in zip(terms, counts, strict=True)]
     report = {"mixture": text, "model": model, "model_max_length": max_length, "terms": terms}
     if tests:
         held_out = overlap.HeldOut(tests)
-        found = overlap.contamination(loaded.kept, held_out)
+        found = overlap.contamination(left, held_out)
         hits = Counter(hit["from"] for hit in found)
         report["terms"] = terms = [term | {"contaminated": hits[term["from"]]} for term in terms]
         report |= {"against": against, "contaminated": found, "tests_too_short": held_out.short}
     report["languages"] = by_language(terms)
     print(table(terms))
     if tests:
-        print(worst(found, loaded.kept, against, held_out.short))
+        print(worst(found, left, against, held_out.short))
     if lock is not None:
         write_lock(loaded, lock)
         print(f"wrote {lock}", file=sys.stderr)

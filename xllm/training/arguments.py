@@ -7,11 +7,13 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
-from xllm import models
+from xllm.artifacts import model_folder
 from xllm.errors import XllmError
+from xllm.files import check_name, partial
 from xllm.flags import FlagParser
-from xllm.prompts import TEMPLATES, TEXT
-from xllm.records import check_name, partial
+from xllm.models import load
+from xllm.models.load import load_config, skeleton
+from xllm.templates import TEMPLATES, TEXT
 from xllm.training import recipe
 
 
@@ -99,13 +101,13 @@ def read(argv: list[str]) -> Request:
         parser.set_defaults(template=TEXT)
     parser.set_defaults(**dict.fromkeys((*ROWS, "output_dir", "save_steps")), **recipe.COMMON)
     given = parser.known(argv)
-    config = models.load_config(models.find(given.base))
-    _check(given, models.window(config))
+    config = load_config(model_folder.find(given.base))
+    _check(given, load.window(config))
     output = _output(given)
     processes = int(os.environ.get("WORLD_SIZE") or (given.prepare_only and os.environ.get("NPROC")) or 1)
     _check_sharding(given, processes)
     rows = recipe.rows_a_step(given.global_batch_size, *(getattr(given, flag) for flag in ROWS), processes)
-    settings = recipe.defaults(models.skeleton(config).num_parameters()) | recipe.machine()
+    settings = recipe.defaults(skeleton(config).num_parameters()) | recipe.machine()
     if given.fp16:
         settings.pop("bf16", None)
     if given.save_steps is not None:
@@ -153,10 +155,10 @@ def _check_sharding(given: Namespace, processes: int) -> None:
 
 
 def _output(given: Namespace) -> Path:
-    name = f"{models.short_name(given.base)}.{given.mixture}.{given.method or 'finetune'}"
+    name = f"{model_folder.short_name(given.base)}.{given.mixture}.{given.method or 'finetune'}"
     if "/" in name:
         raise XllmError(f"a model's name holds no '/': {name}")
-    output = check_name(Path(given.output_dir or models.MODELS / name).absolute())
+    output = check_name(Path(given.output_dir or model_folder.MODELS / name).absolute())
     if output.exists():
         raise XllmError(f"{output} is there already; remove it, or give the new model another METHOD")
     return output

@@ -19,7 +19,7 @@ from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from xllm.errors import XllmError
-from xllm.records import partial, remove
+from xllm.files import partial, remove
 
 NAME = re.compile(r"checkpoint-(\d+)")
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
-from xllm import models
-from xllm.training.loss import chunk_rows
+from xllm.models.load import skeleton
+from xllm.packing.loss import chunk_rows
 from xllm.training.sharding import layers
 
 TRACED = 256  # tokens that are sent through the model; what they leave behind grows with their number
@@ -42,7 +42,7 @@ def estimate(
     Exact are weights, gradients and Adam's two moments, in float32. What the layers keep for the backward pass is
     counted by sending tokens through the model on the meta device.
     """
-    model = models.skeleton(config, torch.bfloat16 if bf16 else torch.float32)
+    model = skeleton(config, torch.bfloat16 if bf16 else torch.float32)
     count, width = model.num_parameters(), 2 if bf16 else 4
     sizes = [sum(weight.numel() for weight in module.parameters()) for module in layers(model)]
     gathered = 0

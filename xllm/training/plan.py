@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from xllm import models
+from xllm.artifacts import model_folder
 from xllm.errors import XllmError
-from xllm.mixture import load_mixture
+from xllm.files import write_json
 from xllm.mixture.encoding import encode
-from xllm.prompts import check_template
-from xllm.records import write_json
+from xllm.mixture.load import load_mixture
+from xllm.models import load
+from xllm.models.load import load_config, load_tokenizer
+from xllm.templates import check_template
 from xllm.training import memory, recipe
+from xllm.training.flops import costs
 from xllm.training.layout import order
-from xllm.training.watch import costs
 from xllm.values import above_zero, whole_number
 
 GIB = 2**30
@@ -52,13 +54,13 @@ def plan(
     if share > 1:
         raise XllmError(f"--mfu {mfu}: it is a share, 1 at most")
     check_template(template)
-    source = models.find(base)
-    config = models.load_config(source)
-    encoded = encode(load_mixture(mixture, "train", data_dir), models.load_tokenizer(source), template, length)
+    source = model_folder.find(base)
+    config = load_config(source)
+    encoded = encode(load_mixture(mixture, "train", data_dir), load_tokenizer(source), template, length)
     if not len(encoded.rows):
         raise XllmError(f"no row has any response left within --model_max_length {length} tokens")
     rows = recipe.BATCH if global_batch_size is None else whole_number("global_batch_size", global_batch_size)
-    skeleton = models.skeleton(config)
+    skeleton = load.skeleton(config)
     settings = recipe.defaults(skeleton.num_parameters())
     epochs = (
         settings["num_train_epochs"] if num_train_epochs is None else above_zero("num_train_epochs", num_train_epochs)

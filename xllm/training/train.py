@@ -10,16 +10,23 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from xllm import card, models, records
+from xllm import cache
+from xllm.artifacts import model_card, model_folder
+from xllm.artifacts.run_info import RunInfo
 from xllm.errors import XllmError
-from xllm.mixture import Mixture, Selection, cache, check_lock, load_mixture
+from xllm.files import growing, whole
 from xllm.mixture.encoding import Encoded, check_lost, encode
-from xllm.runinfo import RunInfo
-from xllm.training import checkpoint, memory, unfinished, watch
+from xllm.mixture.load import load_mixture
+from xllm.mixture.lock import check_lock
+from xllm.mixture.mixture import Mixture, Selection
+from xllm.models.load import load_model, load_tokenizer
+from xllm.packing.packed import make_losses
+from xllm.training import checkpoint, memory, monitor, resume
 from xllm.training.arguments import Request, read
-from xllm.training.develop import Develop, Held
-from xllm.training.flat import make_losses
+from xllm.training.flops import matrix_rate
+from xllm.training.held_out import Develop, Held
 from xllm.training.layout import Steps
+from xllm.training.plot import plot
 from xllm.training.sharding import shard, whole_weights
 from xllm.training.trainer import StepTrainer
 
@@ -44,7 +51,7 @@ def main(argv: list[str]) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its log
         prepared = prepare(request)
         place, keep = Path(request.training.output_dir), request.training.save_strategy != "no"
-        unfinished.check(place, settings(request, prepared), keep)
+        resume.check(place, settings(request, prepared), keep)
         if request.data.prepare_only:
             return
         train(request, prepared, run)
@@ -54,8 +61,8 @@ def main(argv: list[str]) -> None:
 
 def prepare(request: Request) -> Prepared:
     """Load and encode the mixture. Raises XllmError where nothing is left to train on."""
-    data, source = request.data, models.find(request.base)
-    tokenizer = models.load_tokenizer(source)
+    data, source = request.data, model_folder.find(request.base)
+    tokenizer = load_tokenizer(source)
     selection = Selection(
         request.training.seed, data.mix_rows, data.mix_temperature, data.filter_parallel, data.drop_contaminated
     )
@@ -85,10 +92,10 @@ def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
     args = request.training
     first, place = args.process_index == 0, Path(args.output_dir)
     keep = args.save_strategy != "no"
-    folder = records.growing if keep else records.whole
+    folder = growing if keep else whole
     with folder(request.output) if first else contextlib.nullcontext():
         if first and keep:
-            unfinished.begin(place, settings(request, prepared))
+            resume.begin(place, settings(request, prepared))
         trainer = make_trainer(request, prepared)
         place.mkdir(exist_ok=True)
         checkpoint.wait()
@@ -104,9 +111,9 @@ def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
             for original in Path(prepared.source).glob("*.model"):  # sentencepiece's own file, which other tools want
                 shutil.copy(original, place)
             run.write(place / "run.json", **settings(request, prepared), tokens_per_micro_batch=trainer.steps.budget)
-            watch.plot(place)
-            card.write(place, request.output.name)
-            unfinished.clear(place)
+            plot(place)
+            model_card.write(place, request.output.name)
+            resume.clear(place)
 
 
 def settings(request: Request, prepared: Prepared) -> dict:
@@ -129,7 +136,7 @@ def settings(request: Request, prepared: Prepared) -> dict:
 def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     """A Trainer on float32 master weights, sharded where there are several processes; bf16 is for the computation."""
     args, data = request.training, request.data
-    model = models.load_model(prepared.source, torch.float32)
+    model = load_model(prepared.source, torch.float32)
     # some bases carry sampling settings that don't go together, which `save_pretrained` would refuse in the end
     model.generation_config.do_sample = model.generation_config.do_sample or bool(
         model.generation_config.temperature or model.generation_config.top_p
@@ -147,8 +154,8 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     )
     if budget < longest:
         raise XllmError(f"--tokens_per_micro_batch {budget} is less than the {longest} tokens of the longest row")
-    peak = watch.matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
-    watcher = watch.Watch(Path(args.output_dir), model, peak, args.world_size)
+    peak = matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
+    watcher = monitor.Watch(Path(args.output_dir), model, peak, args.world_size)
     seed = args.seed if args.data_seed is None else args.data_seed
     layout = {"flat": flat, "rank": args.process_index, "ranks": args.world_size}
     steps, held_out = (

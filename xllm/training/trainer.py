@@ -8,7 +8,7 @@ from transformers import Trainer, TrainerCallback
 
 from xllm.training import checkpoint
 from xllm.training.layout import Steps, loader
-from xllm.training.watch import Watch
+from xllm.training.monitor import Watch
 
 
 class StepTrainer(Trainer):

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from xllm.artifacts.journal import Journal
 from xllm.errors import XllmError
-from xllm.journal import Journal
 
 KEY = "OPENAI_API_KEY"  # the variable of the environment; the key is nowhere else
 NO_KEY = "none"  # local servers take any text for a key, and the client insists on one

@@ -3,13 +3,14 @@
 import sys
 from contextlib import ExitStack
 
-from xllm import journal, models, records
+from xllm.artifacts import journal, model_folder
+from xllm.artifacts.run_info import RunInfo
 from xllm.errors import RowsFailed, XllmError
 from xllm.evaluation.judging import calls, tally, verdicts
 from xllm.evaluation.judging.calls import OWN, Endpoint
-from xllm.evaluation.judging.sheets import Request, Sheet, read
+from xllm.evaluation.judging.request import Request, Sheet, read
 from xllm.evaluation.judging.tally import Tally
-from xllm.runinfo import RunInfo
+from xllm.files import read_jsonl
 from xllm.values import above_zero, whole_number
 
 HOTTEST = 2.0  # temperature that the API takes
@@ -48,7 +49,7 @@ def judge(
     flags = {name: value for name, value in locals().items() if name != "models_" and value not in (None, False)}
     request, prices = _request(models_, flags), tally.prices(price_in, price_out)
     tallies = run(request, calls.connect(request.endpoint), read(request, dataset), overwrite)
-    print(tally.table(models.names_apart(models_), tallies, prices))
+    print(tally.table(model_folder.names_apart(models_), tallies, prices))
     if failed := [reason for own in tallies for reason in own.failed]:
         rows = sum(len(own.rows) for own in tallies)
         raise RowsFailed(
@@ -106,7 +107,7 @@ def run(request: Request, client, sheets: list[Sheet], overwrite: bool) -> list[
                 locks.callback(journal.begin(sheet.journal, sheet.settings, overwrite).release)
                 begun.append(sheet)
             for sheet in sheets:
-                rows = records.read_jsonl(sheet.output) if sheet.dataset in known else _judge(request, client, sheet)
+                rows = read_jsonl(sheet.output) if sheet.dataset in known else _judge(request, client, sheet)
                 found.append(_tallies(request, sheet, rows))
                 if sheet.dataset not in known:
                     sheet.write(rows, [own.scored for own in found[-1]], info)

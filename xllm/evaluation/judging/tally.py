@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from tabulate import tabulate
 
 from xllm import __version__
+from xllm.artifacts.answers import Answers
+from xllm.artifacts.scores import Score, Scored
 from xllm.errors import XllmError
-from xllm.evaluation.answers import Answers
 from xllm.evaluation.judging import verdicts
 from xllm.evaluation.judging.verdicts import Protocol
-from xllm.evaluation.significance import interval, mean, resampled
-from xllm.scorefile import Score, Scored
+from xllm.evaluation.measured import mean
+from xllm.evaluation.significance import interval, resampled
 from xllm.values import above_zero
 
 MILLION = 1_000_000

@@ -16,8 +16,9 @@ from statistics import fmean
 from typing import Any
 
 from xllm import languages, prompts
-from xllm.evaluation.answers import Answers
-from xllm.evaluation.shares import LONG_ENOUGH, SURE, language_asked, told_language
+from xllm.artifacts.answers import Answers
+from xllm.evaluation.flaws import LONG_ENOUGH, SURE, language_asked, told_language
+from xllm.templates import plain
 
 ORDERS = ("AB", "BA")
 SCORE = re.compile(  # with what judges put around it: **Score of answer 1:** 8/10
@@ -73,7 +74,7 @@ def _pair(answers: Answers, ours: dict, theirs: dict) -> Question:
         return Question(*row, gated, "tie" if len(gated) == 2 else "B" if "A" in gated else "A")
     if first == second:
         return Question(*row, gated, "tie")
-    question = prompts.plain(ours.get("instruction", ""), ours.get("input", ""), "")
+    question = plain(ours.get("instruction", ""), ours.get("input", ""), "")
     wording = {
         order: prompts.JUDGE_PAIR.format(question=question, first=one, second=two)
         for order, one, two in zip(ORDERS, (first, second), (second, first), strict=True)
@@ -92,7 +93,7 @@ def _reading(answers: Answers, row: dict) -> Question:
         return Question(*name, {"A": fault}, "NO")
     golds = "\n".join(f"- {gold}" for gold in dict.fromkeys(row.get("answers") or [row["output"]]))
     language = languages.name(languages.base(answers.language))
-    task = prompts.plain(row.get("instruction", ""), row.get("input", ""), "")
+    task = plain(row.get("instruction", ""), row.get("input", ""), "")
     wording = prompts.JUDGE_ANSWER.format(question=task, golds=golds, answer=answer, language=language)
     return Question(*name, {}, asked={None: wording})
 

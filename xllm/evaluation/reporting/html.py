@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from xllm.evaluation.page import render
-from xllm.evaluation.reporting import plots, settings, text, votes
+from xllm.evaluation.html_page import render
+from xllm.evaluation.reporting import plots, settings, text, vote_counts
 from xllm.evaluation.reporting.table import Average, Cell, Line, Table, number
-from xllm.evaluation.reporting.votes import Pair
+from xllm.evaluation.reporting.vote_counts import Pair
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ def page(table: Table, counted: list[Pair], drawn: dict[str, bytes]) -> str:
         signatures={mark: signature for signature, mark in table.marks.items()},
         drawn=[_plot(table, name, content) for name, content in drawn.items() if name.endswith(".svg")],
         flawed=text.flaws(table),
-        votes_explained=votes.EXPLAINED,
-        votes_header=votes.HEADER,
-        counted=list(map(votes.cells, counted)),
+        votes_explained=vote_counts.EXPLAINED,
+        votes_header=vote_counts.HEADER,
+        counted=list(map(vote_counts.cells, counted)),
         training_header=["setting", *table.labels],
         untuned=settings.UNTUNED,
         training=settings.training(table),

@@ -2,9 +2,9 @@
 
 import re
 
+from xllm.artifacts.scores import LOWER_IS_BETTER
 from xllm.evaluation.reporting.table import Average, Line, Table
 from xllm.evaluation.reporting.text import numbers
-from xllm.scorefile import LOWER_IS_BETTER
 
 MISSING = "---"
 # characters that mean something to LaTeX, each as one that is only printed

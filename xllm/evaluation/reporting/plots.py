@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from xllm.artifacts.scores import LOWER_IS_BETTER
 from xllm.evaluation.reporting.table import Line, Table
-from xllm.scorefile import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

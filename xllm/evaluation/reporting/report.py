@@ -3,11 +3,12 @@
 import sys
 from pathlib import Path
 
-from xllm import models, records, scorefile
+from xllm.artifacts import model_folder, scores, votes
 from xllm.errors import XllmError
-from xllm.evaluation.reporting import html, latex, plots, text, votes
+from xllm.evaluation.reporting import html, latex, plots, text, vote_counts
 from xllm.evaluation.reporting.table import Table, make, read
-from xllm.evaluation.reporting.votes import Pair
+from xllm.evaluation.reporting.vote_counts import Pair
+from xllm.files import whole
 
 PLOTS = ("bars-*", "radar-*")  # file names
 
@@ -26,7 +27,7 @@ def report(*models_, output="report"):
     if folder.exists() and not folder.is_dir():
         raise XllmError(f"--output {output}: there is a file of this name")
     folders = _folders(models_)
-    names = models.names_apart(list(map(str, folders)))
+    names = model_folder.names_apart(list(map(str, folders)))
     table = make([read(name, own) for name, own in zip(names, folders, strict=True) if _has_scores(own)])
     counted = _votes(folders, names)
     if not table.lines and not counted:
@@ -52,15 +53,15 @@ def _folders(names: tuple[str, ...]) -> list[Path]:
 
 
 def _has_scores(folder: Path) -> bool:
-    return any((folder / "test").glob(f"*{scorefile.ENDING}"))
+    return any((folder / "test").glob(f"*{scores.ENDING}"))
 
 
 def _folder(name: str) -> Path:
     """A model's folder by its name or path. It needs no weights: answers from elsewhere can lie in it, too."""
-    for path in ([] if name.startswith(".") else [models.MODELS / name]) + [Path(name)]:
+    for path in ([] if name.startswith(".") else [model_folder.MODELS / name]) + [Path(name)]:
         if path.exists():
             return path
-    folder = models.folder_of(name)  # of a hub id, or unknown
+    folder = model_folder.folder_of(name)  # of a hub id, or unknown
     if not folder.is_dir():
         raise XllmError(f"{name} has no scores; first: python -m xllm infer {name} DATASET --evaluate")
     return folder
@@ -68,7 +69,7 @@ def _folder(name: str) -> Path:
 
 def _votes(folders: list[Path], names: list[str]) -> list[Pair]:
     files = {folder.resolve().parent / votes.FILE for folder in folders}
-    return votes.count([path for path in sorted(files) if path.is_file()], names)
+    return vote_counts.count([path for path in sorted(files) if path.is_file()], names)
 
 
 def _files(table: Table, counted: list[Pair]) -> dict[str, bytes]:
@@ -87,10 +88,10 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
     """Write a folder of files, whole or not at all; where there is one already, each of its files."""
     if folder.is_dir():
         for name, content in files.items():
-            with records.whole(folder / name) as place:
+            with whole(folder / name) as place:
                 place.write_bytes(content)
         return
-    with records.whole(folder) as place:
+    with whole(folder) as place:
         place.mkdir()
         for name, content in files.items():
             (place / name).write_bytes(content)

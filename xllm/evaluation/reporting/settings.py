@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
-from xllm import card
+from xllm.artifacts import model_card
 from xllm.errors import XllmError
 from xllm.evaluation.reporting.table import Model, Table
 
@@ -25,7 +25,7 @@ def _of_training(model: Model) -> dict[str, str]:
     if "encoding" not in run:  # it was fetched, or comes from elsewhere
         return {"command": shlex.join(run["command"])} if "command" in run else {}
     try:
-        facts = {name: str(value) for name, value in card.settings(run)}
+        facts = {name: str(value) for name, value in model_card.settings(run)}
         facts["mixture"] = run["mixture"]["text"]
         facts["versions"] = _told(run.get("versions", {}))
         return facts | {"command": shlex.join(run["command"])}

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from xllm import records, scorefile
+from xllm.artifacts import scores
+from xllm.artifacts.answers import ENDING
+from xllm.artifacts.scores import LOWER_IS_BETTER, Score, Scored
 from xllm.errors import XllmError
-from xllm.evaluation.answers import ENDING
-from xllm.scorefile import LOWER_IS_BETTER, Score, Scored
+from xllm.files import read_json, sha256
 
 LONGEST_LABEL = 24  # characters of a model's name at the head of a column; if one is longer, all get numbers
 DIGITS = 2  # behind the point, in every table
@@ -221,12 +222,12 @@ def read(name: str, folder: Path) -> Model:
     """What a model's folder has of scores; those of other answers than are there now are left out, and told.
 
     Raises XllmError for a file that another version has written, or that is torn."""
-    files = sorted((folder / "test").glob(f"*{scorefile.ENDING}"))
-    taken, answered = {path.name.removesuffix(scorefile.ENDING) for path in files}, []
+    files = sorted((folder / "test").glob(f"*{scores.ENDING}"))
+    taken, answered = {path.name.removesuffix(scores.ENDING) for path in files}, []
     for path in files:
-        stem = path.name.removesuffix(scorefile.ENDING)
+        stem = path.name.removesuffix(scores.ENDING)
         answers = stem.partition(".judge")[0]  # a judge's scores are of these, too
-        facts, found = scorefile.read(path)
+        facts, found = scores.read(path)
         if problem := _stale(facts, path.with_name(f"{answers}{ENDING}")):
             print(f"left out: {path}, {problem}", file=sys.stderr)
             continue
@@ -242,7 +243,7 @@ def read(name: str, folder: Path) -> Model:
 
 def _stale(facts: dict, answered: Path) -> str | None:
     """What is wrong where scores are of other answers than the file has."""
-    if not answered.is_file() or records.sha256(answered) == facts["answers_sha256"]:
+    if not answered.is_file() or sha256(answered) == facts["answers_sha256"]:
         return None
     return f"whose scores are of other answers than {answered.name} has now; score these anew"
 
@@ -250,7 +251,7 @@ def _stale(facts: dict, answered: Path) -> str | None:
 def _facts(path: Path) -> dict:
     if not path.is_file():
         return {}
-    facts = records.read_json(path)
+    facts = read_json(path)
     if not isinstance(facts, dict):
         raise XllmError(f"{path} holds a {type(facts).__name__}, not the facts of a run")
     command = facts.get("command", [])

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 
 from tabulate import tabulate
 
-from xllm.evaluation.reporting import settings, votes
+from xllm.artifacts.scores import LOWER_IS_BETTER
+from xllm.evaluation.flaws import KINDS
+from xllm.evaluation.reporting import settings, vote_counts
 from xllm.evaluation.reporting.table import Average, Line, Table, best, number
-from xllm.evaluation.reporting.votes import Pair
-from xllm.evaluation.shares import KINDS
-from xllm.scorefile import LOWER_IS_BETTER
+from xllm.evaluation.reporting.vote_counts import Pair
 
 MISSING = "—"
 FIELDS = ["model", "dataset", "language", "task", "metric", "value", "low", "high", "rows", "signature", "command"]
@@ -37,8 +37,8 @@ def markdown(table: Table, counted: list[Pair], plots: Iterable[str]) -> str:
 
 def voted(counted: list[Pair]) -> str:
     """The votes in Markdown."""
-    table = _pipes((_coded(votes.cells(pair)) for pair in counted), votes.HEADER)
-    return "\n\n".join(["## Votes", votes.EXPLAINED, table])
+    table = _pipes((_coded(vote_counts.cells(pair)) for pair in counted), vote_counts.HEADER)
+    return "\n\n".join(["## Votes", vote_counts.EXPLAINED, table])
 
 
 def _coded(row: list[str]) -> list[str]:

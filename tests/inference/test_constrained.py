@@ -1,0 +1,182 @@
+"""Closed sets of answers: nothing else is written, and each is as likely as the model says."""
+
+import shutil
+
+import pytest
+import torch
+
+from xllm.artifacts import scores
+from xllm.files import read_jsonl
+from xllm.models.load import load_model, load_tokenizer
+from xllm.templates import alpaca, encode_prompts
+
+
+@pytest.fixture
+def model(tiny, tmp_path):
+    return shutil.copytree(tiny, tmp_path / "model")
+
+
+@pytest.fixture
+def infer(cli, model, sample):
+    def run(dataset, *flags):
+        outcome = cli("infer", model, dataset, *flags)
+        path = model / "test" / f"{dataset}.inference.jsonl"
+        return outcome, read_jsonl(path) if path.exists() else []
+
+    return run
+
+
+SETS = ("xnli_zh", "pawsx_en", "xcopa_zh", "xwinograd_en", "belebele_zh", "mmlu_all", "ceval_all")
+
+
+@pytest.mark.parametrize("dataset", SETS)
+def test_nothing_but_a_label_is_written(infer, dataset):
+    split = "validation" if dataset == "ceval_all" else "test"
+    outcome, rows = infer(dataset, "--labels", "constrain", "--split", split)
+    assert outcome.code == 0 and rows
+    assert all(row["prediction"] in row["labels"] for row in rows)
+
+
+def likelihood(model, tokenizer, prompt, label):
+    """By hand, without anything shared: of the label's tokens after the prompt's."""
+    start = len(tokenizer(prompt).input_ids)
+    ids = torch.tensor([tokenizer(prompt + label).input_ids])
+    with torch.no_grad():
+        said = model(ids).logits[0].log_softmax(-1)
+    return sum(float(said[place - 1, ids[0, place]]) for place in range(start, ids.shape[1])), ids.shape[1] - start
+
+
+@pytest.mark.parametrize("dataset", ["xcopa_zh", "mmlu_all"])
+def test_scores_are_those_of_the_plain_recomputation(infer, model, dataset):
+    outcome, rows = infer(dataset, "--labels", "score")
+    assert outcome.code == 0
+    plain, tokenizer = load_model(str(model), torch.float32), load_tokenizer(str(model))
+    for row in rows:
+        prompt = alpaca(row["instruction"], row["input"])
+        assert list(row["label_scores"]) == row["labels"]
+        for label, found in row["label_scores"].items():
+            total, tokens = likelihood(plain, tokenizer, prompt, label)
+            assert found["sum"] == pytest.approx(total, abs=1e-4)
+            assert found["per_token"] == pytest.approx(total / tokens, abs=1e-4)
+            assert found["per_byte"] == pytest.approx(total / len(label.encode()), abs=1e-4)
+        assert row["prediction"] == max(row["labels"], key=lambda label: row["label_scores"][label]["sum"])
+
+
+def test_the_labels_of_a_row_share_its_prompt(infer, model, monkeypatch):
+    """The tokens that go through the model: each prompt but once, whatever the number of its labels."""
+    from xllm.packing import prefix_tree
+
+    read = []
+    logits = prefix_tree.logits
+    monkeypatch.setattr(
+        prefix_tree, "logits", lambda model, asked, *more: read.append(len(asked.ids)) or logits(model, asked, *more)
+    )
+    _, rows = infer("mmlu_all", "--labels", "score")
+    tokenizer = load_tokenizer(str(model))
+    prompts = encode_prompts([(row["instruction"], row["input"]) for row in rows], "alpaca", tokenizer)
+    assert sum(read[1:]) < sum(map(len, prompts)) / 2  # rows share their examples, too; the first is the trial
+
+
+def test_accuracy_is_the_share_of_right_labels(infer, cli, model):
+    outcome, rows = infer("xcopa_zh", "--labels", "score", "--evaluate")
+    [path] = (model / "test").glob("*.metrics.json")
+    [scored] = scores.read(path)[1]
+    values = {score.metric: score.value for score in scored.scores}
+    right = sum(row["prediction"] == row["output"] for row in rows)
+    assert values["accuracy"] == pytest.approx(100 * right / len(rows))
+    per_byte = sum(
+        max(row["labels"], key=lambda text: row["label_scores"][text]["per_byte"]) == row["output"] for row in rows
+    )
+    assert values["accuracy_per_byte"] == pytest.approx(100 * per_byte / len(rows))
+    assert "accuracy_per_token" in outcome.out
+
+
+@pytest.fixture
+def picks(root):
+    """A dataset of one row with these labels."""
+
+    def make(*labels):
+        (root / "picks").mkdir()
+        (root / "picks" / "picks.py").write_text(SCRIPT.replace("LABELS", repr(list(labels))))
+        return "picks_x"
+
+    return make
+
+
+SCRIPT = """
+import datasets
+from xllm import choices
+
+class PicksConfig(datasets.BuilderConfig):
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.language = "en"
+
+class Picks(datasets.GeneratorBasedBuilder):
+    BUILDER_CONFIG_CLASS = PicksConfig
+    TASK = "label"
+
+    def _info(self):
+        return datasets.DatasetInfo(features=choices.FEATURES)
+
+    def _split_generators(self, dl_manager):
+        return [datasets.SplitGenerator(name=datasets.Split.TEST)]
+
+    def _generate_examples(self):
+        yield choices.record(0, ("Which?", ""), LABELS[0], LABELS)
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "mode", "message"),
+    [
+        (("yes", "yes, of course"), "constrain", "the label 'yes' begins the label 'yes, of course'"),
+        (("yes", ""), "score", "none empty"),
+        (("yes", "yes"), "constrain", "texts that differ"),
+    ],
+)
+def test_labels_that_can_t_be_told_apart_are_refused(cli, model, picks, labels, mode, message):
+    outcome = cli("infer", model, picks(*labels), "--labels", mode)
+    assert outcome.code == 2 and message in outcome.err and not (model / "test").exists()
+
+
+def test_labels_of_which_one_begins_another_can_be_scored(cli, model, picks):
+    name = picks("yes", "yes, of course")
+    assert cli("infer", model, name, "--labels", "score").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["xquad_en", "--labels", "score"], "has none; its loading script gives no column 'labels'"),
+        (["xcopa_zh", "--labels", "guess"], "invalid choice: 'guess'"),
+        (["xcopa_zh", "--labels", "score", "--num_beams", "2"], "--labels score writes nothing"),
+    ],
+)
+def test_mistakes_are_one_line(infer, model, words, message):
+    outcome, _ = infer(*words)
+    assert outcome.code == 2 and message in outcome.err and not (model / "test").exists()
+
+
+def test_scores_agree_with_lm_evaluation_harness(infer, model, monkeypatch):
+    """The same requests, put to its log-likelihoods of Hugging Face models."""
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    pytest.importorskip("lm_eval")  # which has left Python 3.10
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    rows = [row for dataset in ("xcopa_zh", "belebele_en") for row in infer(dataset, "--labels", "score")[1]]
+    tokenizer = load_tokenizer(str(model))
+    harness = HFLM(
+        pretrained=load_model(str(model), torch.float32),
+        tokenizer=tokenizer,
+        batch_size=1,
+        device="cpu",
+        add_bos_token=bool(tokenizer("").input_ids),
+    )
+    asked = [(alpaca(row["instruction"], row["input"]), label) for row in rows for label in row["labels"]]
+    requests = [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(asked)]
+    expected = iter(harness.loglikelihood(requests, disable_tqdm=True))
+    for row in rows:
+        for label in row["labels"]:
+            assert row["label_scores"][label]["sum"] == pytest.approx(next(expected)[0], abs=1e-4)

@@ -1,0 +1,1 @@
+"""The files in which the stages meet, one module a format."""

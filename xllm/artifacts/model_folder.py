@@ -1,0 +1,75 @@
+"""A model's folder: from its name to where it is, and what its run.json says of it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xllm import HOME
+from xllm.errors import XllmError, unknown
+from xllm.files import read_json
+
+if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
+    pass
+
+
+MODELS = HOME / "model"
+
+
+UNFINISHED = "unfinished.json"  # in the folder of a model that training has begun
+
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def find(name: str) -> str:
+    """What `from_pretrained` takes for a model's name: a folder under model/, else a path, else a hub id."""
+    for folder in ([] if name.startswith(".") else [MODELS / name]) + [Path(name)]:
+        if _is_folder(folder):
+            if (folder / UNFINISHED).is_file():
+                raise XllmError(f"{folder} is an unfinished training run; the command that began it goes on with it")
+            if not (folder / "config.json").is_file():
+                raise XllmError(f"{folder} is no model folder: it has no config.json")
+            return str(folder)
+    if HUB_ID.fullmatch(name) and not name.startswith(("model/", ".")):
+        return name
+    here = [folder.name for folder in MODELS.iterdir() if folder.is_dir()] if MODELS.is_dir() else []
+    raise unknown("model", name, here, f"looked in {MODELS}; to get one: python -m xllm fetch NAME")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that the file system doesn't take is no folder
+        return False
+
+
+def folder_of(name: str) -> Path:
+    """Where what belongs to a model is kept, its answers for one: its own folder, or for a hub id one in model/."""
+    source = find(name)
+    return Path(source) if _is_folder(Path(source)) else MODELS / source.replace("/", "--")
+
+
+def short_name(name: str) -> str:
+    """The last part of a model's path or hub id, which names what is made from it."""
+    return Path(name).resolve().name if _is_folder(Path(name)) else name.rstrip("/").split("/")[-1]
+
+
+def names_apart(names: Sequence[str]) -> list[str]:
+    """The short names of models, or the names as they were given where two have the same."""
+    short = [short_name(name) for name in names]
+    return [own if short.count(own) == 1 else name for own, name in zip(short, names, strict=True)]
+
+
+def run_facts(name: str) -> dict:
+    """What run.json says of how a model was tuned; empty for a model that wasn't tuned here."""
+    path = folder_of(name) / "run.json"
+    facts = read_json(path) if path.is_file() else {}
+    if not isinstance(facts, dict) or not isinstance(facts.get("encoding", {}), dict):
+        raise XllmError(f"{path} doesn't say how the model was tuned; remove it, or tune anew")
+    return facts
+
+
+def template_of(name: str) -> str:
+    """The template that a model was tuned with; alpaca for a model that wasn't tuned here."""
+    return run_facts(name).get("encoding", {}).get("template", "alpaca")

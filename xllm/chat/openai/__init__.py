@@ -1,0 +1,1 @@
+"""OpenAI's API, served beside the page."""

@@ -1,0 +1,1 @@
+"""Several models' answers side by side."""

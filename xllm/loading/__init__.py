@@ -1,0 +1,1 @@
+"""Where records come from: loading scripts, and what those of like formats share."""

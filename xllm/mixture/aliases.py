@@ -1,0 +1,50 @@
+"""From a term's name to a dataset and its config, or to the mixture that it is an alias of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xllm import HOME
+from xllm.errors import XllmError, unknown
+from xllm.files import read_json
+from xllm.mixture.grammar import Term, parse
+
+
+@dataclass(frozen=True)
+class Part:
+    """A term whose name is known: a dataset and its config, or an alias and its parts."""
+
+    term: Term
+    dataset: str = ""
+    config: str = ""
+    parts: tuple["Part", ...] = ()
+
+
+def load_aliases(root: Path) -> dict[str, str]:
+    """Short names for mixtures, from alias/alias.json of the checkout and, winning over that, of the data root."""
+    found: dict[str, str] = {}
+    for path in dict.fromkeys([HOME / "data" / "alias" / "alias.json", root / "alias" / "alias.json"]):
+        if path.exists():
+            aliases = read_json(path)
+            if not isinstance(aliases, dict) or not all(isinstance(text, str) for text in aliases.values()):
+                raise XllmError(f"{path} must hold one JSON object, alias names to mixtures")
+            found |= aliases
+    return found
+
+
+def resolve(term: Term, known: dict[str, Path], aliases: dict[str, str], path: tuple[str, ...] = ()) -> Part:
+    """Find out what a term names: `alias_NAME` or NAME for an alias, else the longest dataset name that fits."""
+    alias = term.name if term.name in aliases else term.name.removeprefix("alias_")
+    if alias in aliases:
+        if alias in path:
+            raise XllmError("aliases form a cycle: " + " → ".join([*path[path.index(alias) :], alias]))
+        inner = [resolve(part, known, aliases, (*path, alias)) for part in parse(aliases[alias])]
+        return Part(term, parts=tuple(inner))
+    if term.name.startswith("alias_"):
+        raise unknown("alias", alias, aliases, "aliases stand in alias/alias.json of the data root")
+    fitting = [name for name in known if term.name.startswith(name + "_") and len(term.name) > len(name) + 1]
+    if not fitting:
+        if term.name.rstrip("_") in known:
+            raise XllmError(f"{term.name!r} names no config: write {term.name.rstrip('_')}_CONFIG, as alpaca_en")
+        raise unknown("dataset", term.name.partition("_")[0], [*known, *aliases], f"in {term.name!r}")
+    dataset = max(fitting, key=len)
+    return Part(term, dataset, term.name[len(dataset) + 1 :])

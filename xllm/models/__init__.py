@@ -1,0 +1,1 @@
+"""From a name to a tokenizer and weights, and how a model gets here."""

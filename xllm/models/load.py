@@ -1,0 +1,107 @@
+"""From a model's name to its folder, its tokenizer and its weights."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xllm.artifacts.model_folder import _is_folder
+from xllm.errors import XllmError
+from xllm.files import read_json
+
+if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+def check_weights(source: str) -> None:
+    """Raise XllmError where a local model has no weights in safetensors, or lacks a part of them."""
+    folder = Path(source)
+    if not _is_folder(folder):
+        return
+    index = folder / "model.safetensors.index.json"
+    parts = set(read_json(index)["weight_map"].values()) if index.is_file() else {"model.safetensors"}
+    if lacking := sorted(part for part in parts if not (folder / part).is_file()):
+        raise XllmError(f"cannot read the weights (safetensors) of {source}: there is no {', '.join(lacking[:3])}")
+
+
+def check_bits(bits: int) -> None:
+    """Raise XllmError where weights of few bits can't be computed with."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise XllmError(f"--load_in_{bits}bit: there is no GPU here, which bitsandbytes needs")
+    if find_spec("bitsandbytes") is None:
+        raise XllmError(f"--load_in_{bits}bit needs bitsandbytes: pip install bitsandbytes")
+
+
+def load_config(source: str):
+    """The configuration of a model's language part. Raises XllmError where it can't be read."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(source).get_text_config()
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable("config", source, error) from error
+
+
+def window(config) -> int | None:
+    """The longest sequence, in tokens, that a model can read; None where its positions have no end."""
+    return getattr(config, "max_position_embeddings", None)
+
+
+def skeleton(config, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
+    """A model without its weights. Raises XllmError where it is no causal language model."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float32)
+    except ValueError as error:
+        raise XllmError(f"a {config.model_type} model is no causal language model") from error
+
+
+def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":
+    """A model's tokenizer. Raises XllmError where there is none, or none that knows character offsets."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, LookupError, RecursionError) as error:  # the last where unk_token is ""
+        raise _unreadable("tokenizer", source, error) from error
+    if not tokenizer(
+        "a", add_special_tokens=False
+    ).input_ids:  # where files are missing, transformers makes an empty one
+        raise XllmError(f"cannot read the tokenizer of {source}: it has no vocabulary")
+    if not tokenizer.is_fast:
+        raise XllmError(f"the tokenizer of {source} has no fast version, which the label boundary needs")
+    if not tokenizer.eos_token or tokenizer.eos_token_id is None:  # the first LLaMA folders had ""
+        raise XllmError(f"the tokenizer of {source} has no eos token, so that no answer could end")
+    _repair_bos(tokenizer)
+    return tokenizer
+
+
+def _repair_bos(tokenizer: "PreTrainedTokenizerFast") -> None:
+    """Let a tokenizer that is read from LLaMA's sentencepiece file begin texts with bos unless its settings say
+    otherwise, as with transformers 4, and as LLaMA was trained; transformers 5 says that it does, but doesn't."""
+    file = getattr(tokenizer, "vocab_file", None)
+    from_sentencepiece = file is not None and not Path(file).with_name("tokenizer.json").exists()
+    named = type(tokenizer).__name__.startswith("LlamaTokenizer")
+    if from_sentencepiece and named and "add_bos_token" not in tokenizer.init_kwargs:
+        tokenizer.add_bos_token = True
+
+
+def load_model(source: str, dtype: "torch.dtype", **how) -> "PreTrainedModel":
+    """A causal language model with all its weights in `dtype`, on the CPU unless told `how` else. safetensors only."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **how)
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        raise _unreadable("weights (safetensors)", source, error) from error
+
+
+def _unreadable(what: str, source: str, error: Exception) -> XllmError:
+    reason = " ".join(str(error).split())
+    return XllmError(f"cannot read the {what} of {source}: {reason[:300]}")

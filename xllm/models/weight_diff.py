@@ -1,0 +1,106 @@
+"""`python -m xllm weight_diff`: a tuned model as its difference from a base that may not be passed on.
+
+As Stanford Alpaca's script of this name, but exact: bit patterns are subtracted, not numbers, and nothing is rounded.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from xllm import files
+from xllm.artifacts import model_folder
+from xllm.errors import XllmError, unknown
+from xllm.files import read_json, write_json
+
+FACTS = "weight_diff.json"
+KEPT = ("*.json", "*.model", "*.jinja", "*.md", "*.txt", "*.jsonl", "*.png")  # of the tuned model, besides its weights
+
+
+def weight_diff(what, base, model, output):
+    """`make BASE TUNED DIFF` writes the folder DIFF, `recover BASE DIFF TUNED` makes the tuned model of it again.
+
+    BASE must be the very same model both times; what is recovered is checked by its sha256.
+    """
+    if what not in WORK:
+        raise unknown("work", what, WORK)
+    folder, source = Path(output), Path(model_folder.find(model))
+    if folder.exists():
+        raise XllmError(f"{folder} is there already; remove it, or name another folder")
+    weights = Weights(Path(model_folder.find(base)))
+    with files.whole(folder) as place:
+        place.mkdir()
+        WORK[what](weights, source, place)
+        for pattern in KEPT:
+            for path in source.glob(pattern):
+                if path.name != FACTS:
+                    shutil.copy(path, place)
+    print(folder)
+
+
+def make(base: "Weights", tuned: Path, place: Path) -> None:
+    """Write the difference of each weight, and what base and tuned model must hash to."""
+    _subtract(base, tuned, place, sign=-1)
+    facts = {"base": base.sha256(), "tuned": Weights(tuned).sha256()}
+    write_json(place / FACTS, facts)
+
+
+def recover(base: "Weights", diff: Path, place: Path) -> None:
+    """Write the tuned weights. Raises XllmError where the base isn't the one, or the weights aren't."""
+    if not (diff / FACTS).is_file():
+        raise XllmError(f"{diff} is no weight diff: it has no {FACTS}")
+    facts = read_json(diff / FACTS)
+    if base.sha256() != facts["base"]:
+        raise XllmError(f"{base.folder} isn't the base that {diff} was made with: its weights have another sha256")
+    _subtract(base, diff, place, sign=1)
+    if Weights(place).sha256() != facts["tuned"]:
+        raise XllmError(f"what {diff} gives isn't the tuned model: its weights have another sha256; is it damaged?")
+
+
+WORK = {"make": make, "recover": recover}
+
+
+class Weights:
+    """The weights in a folder of safetensors, read one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import safe_open
+
+        self.folder, self.files = folder, sorted(folder.glob("*.safetensors"))
+        if not self.files:
+            raise XllmError(f"{folder} has no weights in safetensors")
+        opened = [safe_open(path, "pt") for path in self.files]
+        self.places = {name: file for file in opened for name in file.keys()}  # noqa: SIM118  it is no dict
+
+    def get(self, name: str):
+        return self.places[name].get_tensor(name)
+
+    def sha256(self) -> str:
+        """Of the names, types, shapes and bytes of all weights, however they are spread over files."""
+        import torch
+
+        digest = hashlib.sha256()
+        for name in sorted(self.places):
+            tensor = self.get(name).contiguous()
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+            digest.update(tensor.flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+
+def _subtract(base: Weights, other: Path, place: Path, sign: int) -> None:
+    """Add to each weight of `other` that of the base, times `sign`, as whole numbers that wrap around. A weight that
+    the base lacks, or has in another shape, stays as it is."""
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    whole = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    for path in Weights(other).files:
+        tensors = {}
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            for name in file.keys():  # noqa: SIM118  it is no dict
+                tensors[name] = tensor = file.get_tensor(name)
+                if name in base.places and (own := base.get(name)).shape == tensor.shape:
+                    bits = whole[tensor.element_size()]
+                    tensors[name] = (tensor.view(bits) + sign * own.to(tensor.dtype).view(bits)).view(tensor.dtype)
+        save_file(tensors, place / path.name, metadata)

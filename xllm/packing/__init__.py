@@ -1,0 +1,1 @@
+"""Computing without padding: rows end to end, and prompts that begin alike computed once."""

@@ -1,0 +1,125 @@
+"""Models that take rows end to end: how one is made to, and whether it does so exactly."""
+
+from types import MethodType
+
+import torch
+from transformers import AttentionInterface, PreTrainedModel
+
+from xllm.packing.attention import attend
+from xllm.packing.collate import flat_batch, padded_batch
+from xllm.packing.loss import chunked_loss
+
+TOLERANCE = 1e-4  # of the loss, relative; in float32 the two ways differ by less than 1e-5
+
+
+def make_losses(model: PreTrainedModel, longest: int) -> bool:
+    """Let a model, called with a micro-batch, return the sum of its targets' losses and the loss of each row.
+
+    True where it takes rows end to end. That is tried on rows up to `longest` tokens: a model for which it makes any
+    difference (whose attention can't be replaced, or whose logits are made in a way of their own) gets padded rows, and
+    computes its loss itself.
+    """
+    original = model.forward
+    model.forward = MethodType(_forward(original), model)
+    if not getattr(model, "_supports_attention_backend", False):
+        return False
+    before = model.config._attn_implementation
+    rows = [torch.randint(model.config.vocab_size, (length,)).numpy() for length in (_probe(model, longest), 7)]
+    prompts = torch.tensor([2, 3]).numpy()
+    with torch.no_grad():
+        model.set_attn_implementation("eager")  # which leaves nothing out that a model says of its attention
+        plain = [model(**padded_batch([row], prompts[[number]]))[0] for number, row in enumerate(rows)]
+        attend_by_rows(model)
+        try:
+            flat = model(**flat_batch(rows, prompts))[1]
+        except (TypeError, ValueError, RuntimeError, AttributeError):
+            flat = torch.full((2,), float("inf"))
+    if torch.allclose(flat, torch.stack(plain), rtol=TOLERANCE, equal_nan=True):
+        return True
+    model.set_attn_implementation(before)
+    return False
+
+
+def _probe(model: PreTrainedModel, longest: int) -> int:
+    """A length that reaches beyond a sliding window, where rows may do so."""
+    window = getattr(model.config, "sliding_window", None) or 0
+    return min(longest, window + 9) if window < longest else min(longest, 33)
+
+
+def _forward(original):
+    def forward(model, *args, **inputs):
+        if "target_rows" in inputs:
+            return _flat(model, inputs)
+        if "lengths" in inputs:
+            return _padded(original, inputs)
+        return original(*args, **inputs)
+
+    return forward
+
+
+def _flat(model, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    lengths = inputs["lengths"]
+    hidden = model.base_model(
+        input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], lengths=lengths, use_cache=False
+    )[0]
+    head = model.get_output_embeddings()
+    softcap = getattr(model.config, "final_logit_softcapping", None)
+    total, losses = chunked_loss(hidden[0, inputs["places"]], head.weight, head.bias, inputs["targets"], softcap)
+    rows = torch.zeros(len(lengths), device=losses.device).index_add_(0, inputs["target_rows"], losses)
+    return total, rows
+
+
+def _padded(original, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    labels = inputs["labels"][:, 1:]
+    logits = original(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+    losses = torch.nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), labels, reduction="none")
+    return losses.sum(), losses.sum(1).detach()
+
+
+NAME = "rows"  # under which transformers knows it
+
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def rows_attention(
+    module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    *,
+    lengths: list[int],
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **_,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention within each of the rows whose `lengths` add up to the tokens.
+
+    query is [1, heads, tokens, size], key and value have as many heads or fewer; returns [1, tokens, heads, size].
+    Variable-length flash attention on a GPU in half precision, else torch's own attention row by row.
+    """
+    if query.is_cuda and query.dtype in HALF and not softcap and not dropout:
+        return _flash(query, key, value, lengths, scaling, sliding_window), None
+    rows = zip(*(tensor.split(lengths, 2) for tensor in (query, key, value)), strict=True)
+    limits = {"scaling": scaling, "dropout": dropout, "window": sliding_window, "softcap": softcap}
+    return torch.cat([attend(*row, **limits) for row in rows], 2).transpose(1, 2), None
+
+
+def _flash(query, key, value, lengths, scaling, window) -> torch.Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    ends = torch.tensor([0, *lengths], device=query.device).cumsum(0, dtype=torch.int32)
+    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+    seen = (-1 if window is None else window - 1, 0)
+    groups = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
+    longest = max(lengths)
+    return varlen_attn(q, k, v, ends, ends, longest, longest, scale=scaling, window_size=seen, **groups)[None]
+
+
+def attend_by_rows(model: PreTrainedModel) -> None:
+    """Let a model attend as above, whenever it is called with `lengths`."""
+    AttentionInterface.register(NAME, rows_attention)
+    model.set_attn_implementation(NAME)

@@ -1,0 +1,97 @@
+"""What a researcher watches: speed, rows that stand out, and a log that anything can read."""
+
+import json
+import statistics
+import sys
+import time
+from collections import Counter, deque
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from xllm.errors import XllmError
+from xllm.training.flops import costs
+
+SHOWN = 3  # rows named in a message
+SPIKE = 6.0  # standard deviations above the mean of the steps before
+BEFORE, ENOUGH = 50, 10  # steps that a loss is compared with: at most, at least
+LOG = "log.jsonl"
+
+
+class Watch:
+    """Follows a run: refuses what can't be trained on, and adds what it measures to each entry of the log."""
+
+    def __init__(self, folder: Path, model: PreTrainedModel, peak: float, ranks: int) -> None:
+        """`peak` is what `matrix_rate` gives; `folder` is where checkpoints and the log go."""
+        self.folder, self.peak = folder, peak * ranks
+        self.costs = costs(model)
+        self.counted = Counter()
+        self.losses: deque[float] = deque(maxlen=BEFORE)
+        self.worst: list[tuple[float, str]] = []
+        self.began = time.perf_counter()
+
+    def operations(self, step: dict) -> int:
+        """The floating point operations that a step can't do without, forward and backward, over all ranks."""
+        return sum(cost * step[what] for what, cost in self.costs.items())
+
+    def begin(self, step: dict) -> None:
+        """Count a step that begins."""
+        self.worst = []
+        self.counted += Counter({what: step[what] for what in ("targets", "tokens", "padded")})
+        self.counted["operations"] += self.operations(step)
+
+    def rows(self, names: list[str], losses: torch.Tensor) -> None:
+        """Look at the summed losses of a micro-batch's rows. Raises XllmError where one isn't finite."""
+        found = list(zip(losses[: len(names)].tolist(), names, strict=True))
+        if broken := [name for loss, name in found if not abs(loss) < float("inf")]:
+            raise XllmError(f"the loss isn't finite at {_listed(broken)}; a lower --learning_rate may help")
+        self.worst += found
+
+    def gradient(self, norm: torch.Tensor) -> None:
+        """Raise XllmError where the norm of a step's gradient isn't finite."""
+        if not torch.isfinite(norm):
+            names = [name for _, name in sorted(self.worst, reverse=True)]
+            raise XllmError(f"the gradient isn't finite at {_listed(names)}; a lower --learning_rate may help")
+
+    def measured(self, step: int, steps: int, done: int) -> dict[str, float]:
+        """What was measured since the last call: tokens a second, the share of padding, of the machine's rate of matrix
+        products (MFU), and the seconds left, `step` of `steps` being done, `done` of them since the last call."""
+        now = time.perf_counter()
+        seconds, counted = now - self.began, self.counted
+        self.began, self.counted = now, Counter()
+        if not counted["padded"]:
+            return {}
+        return {
+            "target_tokens_per_second": round(counted["targets"] / seconds, 1),
+            "tokens_per_second": round(counted["tokens"] / seconds, 1),
+            "padding": round(1 - counted["tokens"] / counted["padded"], 4),
+            "mfu": round(counted["operations"] / seconds / self.peak, 4),
+            "seconds_left": round((steps - step) * seconds / max(1, done), 1),
+        }
+
+    def spike(self, step: int, loss: float) -> None:
+        """Say so where a loss is far above those before, and name the rows of this rank that it comes from."""
+        if len(self.losses) >= ENOUGH:
+            mean, spread = statistics.mean(self.losses), statistics.pstdev(self.losses)
+            if loss > mean + SPIKE * spread:
+                worst = ", ".join(f"{name} ({rows:.1f})" for rows, name in sorted(self.worst, reverse=True)[:SHOWN])
+                print(
+                    f"step {step}: the loss {loss:.3f} is far above {mean:.3f} ± {spread:.3f}; {worst}", file=sys.stderr
+                )
+        self.losses.append(loss)
+
+    def write(self, entry: dict) -> None:
+        """Add an entry to the log."""
+        with (self.folder / LOG).open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def resume(self, step: int) -> None:
+        """Take back what was logged after `step`: it is about to be done again."""
+        path = self.folder / LOG
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        path.write_text("".join(line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more rows" if len(names) > SHOWN else "")
