@@ -5,42 +5,12 @@ language, as x-LLM uses it: it ends with the colon, and the response follows it 
 """
 
 from collections.abc import Callable
-
-from transformers import (
-    PreTrainedTokenizerFast,
-)
+from typing import TYPE_CHECKING
 
 from xllm.errors import XllmError, unknown
 
-CHAT = "chat"  # the template that a model brings along for conversations
-
-
-def word(pairs: list[tuple[str, str]], template: str, tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """The prompts for (instruction, input) pairs."""
-    if template != CHAT:
-        return [TEMPLATES[template](*pair) for pair in pairs]
-    turns = [[{"role": "user", "content": raw(*pair)}] for pair in pairs]
-    return [tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns]
-
-
-def encode_prompts(pairs: list[tuple[str, str]], template: str, tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
-    """Token ids of the prompts for (instruction, input) pairs, as training sees them."""
-    prompts = word(pairs, template, tokenizer)
-    if not prompts:
-        return []
-    ids = tokenizer(prompts, add_special_tokens=template != CHAT)["input_ids"]  # which the chat template writes itself
-    # a tokenizer that ends every text with eos would end the prompt too
-    return [row[:-1] if len(row) > 1 and row[-1] == tokenizer.eos_token_id else row for row in ids]
-
-
-def check_wording(template: str, tokenizer: PreTrainedTokenizerFast, name: str) -> str:
-    """Return `template`, or raise XllmError where there is none of that name, or model `name` has none for chats."""
-    if template != CHAT:
-        return check_template(template, CHAT)
-    if tokenizer.chat_template is None:
-        raise XllmError(f"{name} has no chat template; templates without one: {', '.join(sorted(TEMPLATES))}")
-    return template
-
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 ALPACA_WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -82,3 +52,35 @@ def check_template(name: str, *others: str) -> str:
     if name not in TEMPLATES:
         raise unknown("template", name, [*TEMPLATES, *others])
     return name
+
+
+CHAT = "chat"  # the template that a model brings along for conversations
+
+
+def word(pairs: list[tuple[str, str]], template: str, tokenizer: "PreTrainedTokenizerFast") -> list[str]:
+    """The prompts for (instruction, input) pairs."""
+    if template != CHAT:
+        return [TEMPLATES[template](*pair) for pair in pairs]
+    turns = [[{"role": "user", "content": raw(*pair)}] for pair in pairs]
+    return [tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns]
+
+
+def encode_prompts(
+    pairs: list[tuple[str, str]], template: str, tokenizer: "PreTrainedTokenizerFast"
+) -> list[list[int]]:
+    """Token ids of the prompts for (instruction, input) pairs, as training sees them."""
+    prompts = word(pairs, template, tokenizer)
+    if not prompts:
+        return []
+    ids = tokenizer(prompts, add_special_tokens=template != CHAT)["input_ids"]  # which the chat template writes itself
+    # a tokenizer that ends every text with eos would end the prompt too
+    return [row[:-1] if len(row) > 1 and row[-1] == tokenizer.eos_token_id else row for row in ids]
+
+
+def check_wording(template: str, tokenizer: "PreTrainedTokenizerFast", name: str) -> str:
+    """Return `template`, or raise XllmError where there is none of that name, or model `name` has none for chats."""
+    if template != CHAT:
+        return check_template(template, CHAT)
+    if tokenizer.chat_template is None:
+        raise XllmError(f"{name} has no chat template; templates without one: {', '.join(sorted(TEMPLATES))}")
+    return template

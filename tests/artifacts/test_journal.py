@@ -211,7 +211,7 @@ MEMORY = """
 import resource, sys
 from transformers import LlamaConfig
 from xllm.inference import predict, answering, vllm
-from xllm.inference.generate import Engine
+from xllm.inference.engine import Engine
 from xllm.__main__ import main
 
 load = Engine.load

@@ -105,7 +105,7 @@ def picks(root):
 
 SCRIPT = """
 import datasets
-from xllm import choices
+from xllm.loading import multiple_choice
 
 class PicksConfig(datasets.BuilderConfig):
     def __init__(self, config, **kwargs):
@@ -117,13 +117,13 @@ class Picks(datasets.GeneratorBasedBuilder):
     TASK = "label"
 
     def _info(self):
-        return datasets.DatasetInfo(features=choices.FEATURES)
+        return datasets.DatasetInfo(features=multiple_choice.FEATURES)
 
     def _split_generators(self, dl_manager):
         return [datasets.SplitGenerator(name=datasets.Split.TEST)]
 
     def _generate_examples(self):
-        yield choices.record(0, ("Which?", ""), LABELS[0], LABELS)
+        yield multiple_choice.record(0, ("Which?", ""), LABELS[0], LABELS)
 """
 
 

@@ -56,8 +56,8 @@ CONFIG = {"vocab_size": 8000, "hidden_size": 512, "num_hidden_layers": 8, "num_a
 MEASURE = """
 import sys, threading, time, numpy as np, torch
 from transformers import AutoModelForCausalLM, LlamaConfig
-from xllm.training.flat import make_losses
-from xllm.training.layout import flat_batch
+from xllm.packing.packed import make_losses
+from xllm.packing.collate import flat_batch
 
 def anonymous():
     return sum(1024 * int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon"))

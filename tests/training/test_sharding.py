@@ -46,8 +46,8 @@ import sys, torch, torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 from xllm.__main__ import leave
-from xllm.training.flat import make_losses
-from xllm.training.layout import flat_batch
+from xllm.packing.packed import make_losses
+from xllm.packing.collate import flat_batch
 from xllm.training.sharding import shard, whole_weights
 import numpy as np
 

@@ -27,10 +27,10 @@ def models(tmp_path, monkeypatch):
     return tmp_path / "model"
 
 
-def score(model, dataset, *scores, task="qa", language="en", stem=None, ids=None):
+def score(model, dataset, *given, task="qa", language="en", stem=None, ids=None):
     """Write the scores of a dataset as `evaluate` does, and what `infer` says of the answers."""
     test = model / "test"
-    found = [Scored(dataset, task, language, list(scores), SHARES)]
+    found = [Scored(dataset, task, language, list(given), SHARES)]
     command = ["python", "-m", "xllm", "evaluate", model.name, dataset]
     scores.write(test / f"{stem or dataset}.metrics.json", model.name, dataset, command, "5ha256", found)
     facts = {"command": ["python", "-m", "xllm", "infer", model.name, dataset], "ids_sha256": ids or dataset}

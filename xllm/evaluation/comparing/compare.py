@@ -14,6 +14,7 @@ from xllm.artifacts import answers, model_folder
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import LOWER_IS_BETTER
 from xllm.errors import XllmError, unknown
+from xllm.evaluation.comparing import examples as differing
 from xllm.evaluation.comparing.examples import LETTERS, Example
 from xllm.evaluation.html_page import render
 from xllm.evaluation.measured import Measured
@@ -75,14 +76,14 @@ def compare(*models_, dataset=None, metrics=None, tokenize=None, by="from", exam
     lines = compared([cut for own in sheets for cut in _cuts(own, wanted, by)])
     if not lines:
         raise XllmError("there is nothing to score in these answers")
-    shown = [example for own in sheets for example in examples.examples(own, count)]
+    shown = [example for own in sheets for example in differing.examples(own, count)]
     if html is not None:
-        most = shown if count else [example for own in sheets for example in examples.examples(own, ON_A_PAGE)]
+        most = shown if count else [example for own in sheets for example in differing.examples(own, ON_A_PAGE)]
         with whole(Path(html)) as place:
             place.write_text(page(names, lines, most), encoding="utf-8")
         print(html, file=sys.stderr)
     parts = [legend(names), table(lines), "\n".join(f"{metric}  {made}" for metric, made in signatures(lines))]
-    print("\n\n".join([*parts, *map(examples.text, shown)]))
+    print("\n\n".join([*parts, *map(differing.text, shown)]))
 
 
 def _names(models_: tuple[str, ...]) -> list[str]:
