@@ -1,22 +1,68 @@
-"""Records and the files that hold them.
-
-A record has four strings, `id`, `instruction`, `input`, `output`. Datasets with several accepted answers add a
-fifth column, `answers` (a list of strings, `output` being its first); those with a closed set of answers add `labels`
-(a list of strings, one of which is `output`, or "" where the right one isn't published). The mixer adds `from` (the
-term that the record came from) and inference adds `prediction`.
-"""
+"""Records, with the columns that each stage adds, and the files that hold them."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypedDict
 
 from xllm.errors import XllmError
 
 COLUMNS = ("id", "instruction", "input", "output")
 
 
-def ids_sha256(rows: Iterable[dict]) -> str:
+class Record(TypedDict):
+    """What every loading script gives of a row."""
+
+    id: str
+    instruction: str
+    input: str
+    output: str
+
+
+class Choices(TypedDict, total=False):
+    """What some loading scripts give besides."""
+
+    answers: list[str]  # all that are accepted, `output` being the first
+    labels: list[str]  # a closed set of answers; `output` is one of them, or "" where the right one isn't published
+
+
+# what the mixer adds: the term that a record came from (`from` is a keyword, so this can't be a class)
+Origin = TypedDict("Origin", {"from": str})
+
+
+class Row(Record, Choices, Origin):
+    """A row of a mixture."""
+
+
+class LabelScore(TypedDict):
+    """How likely a label is: the natural logarithm of its probability, of each token, of each byte of its text."""
+
+    sum: float
+    per_token: float
+    per_byte: float
+
+
+class Answer(TypedDict, total=False):
+    """What inference finds out about a row: a `prediction`, or why there is none."""
+
+    prediction: str
+    cut: bool  # at the longest that an answer may be
+    failed: str  # why
+    label_scores: dict[str, LabelScore]
+
+
+class AskedRow(Row, total=False):
+    """A row as a model is asked it."""
+
+    original_input: str  # where `input` is its translation
+
+
+class AnsweredRow(AskedRow, Answer):
+    """A row of a file of answers. One from elsewhere may have no more than `prediction` and what is right."""
+
+
+def ids_sha256(rows: Iterable[Row] | Iterable[AnsweredRow]) -> str:
     """A digest of which rows these are, and in which order."""
     keys = [[row.get("from"), row.get("id")] for row in rows]
     return hashlib.sha256(json.dumps(keys).encode()).hexdigest()

@@ -59,7 +59,7 @@ def test_mlqa_words_the_question_in_its_own_language(sample, config, context, wo
     mixture = load_mixture(f"mlqa_{config}", "test")
     assert mixture[0]["input"].startswith(context)
     assert mixture[0]["instruction"].startswith(wording)
-    assert mixture.terms[0]["language"] == config.split("-")[0]  # answers are spans of the context
+    assert mixture.terms[0].language == config.split("-")[0]  # answers are spans of the context
 
 
 def test_mieval_has_no_answers(sample):

@@ -35,7 +35,7 @@ def test_rows_of_a_closed_set_say_what_may_be_answered(sample, term, split, coun
     mixture = load_mixture(term, split)
     rows = list(mixture)
     assert len(rows) == count and list(rows[0]) == [*STRINGS[:4], "labels", "from"]
-    assert (mixture.terms[0]["task"], mixture.terms[0]["language"]) == ("label", language)
+    assert (mixture.terms[0].task, mixture.terms[0].language) == ("label", language)
     assert all(row["labels"] == (labels or row["labels"]) and len(set(row["labels"])) > 1 for row in rows)
     answered = [row["output"] in row["labels"] for row in rows]
     assert all(answered) if (term, split) != ("ceval_middle_school_geography", "test") else not any(answered)
@@ -212,7 +212,7 @@ def test_languages_are_those_of_the_set(root, dataset, accepted):
 def test_belebele_has_a_language_code_for_every_flores_code(root, code, language):
     file = {"si": "sin_Sinh", "ckb": "ckb_Arab"}.get(code, code)
     write(root, {f"belebele/data/{file}.jsonl": json.dumps(BELE)})
-    assert load_mixture(f"belebele_{code}", "test").terms[0]["language"] == language
+    assert load_mixture(f"belebele_{code}", "test").terms[0].language == language
     assert languages.name(language)
 
 

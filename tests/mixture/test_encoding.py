@@ -77,19 +77,19 @@ def test_long_rows_lose_their_end_and_rows_without_response_are_dropped_and_coun
     encoded = encode(long_rows, tokenizer, "alpaca", 256)
     whole = encode(long_rows, tokenizer, "alpaca", 10_000)
     [term], [uncut] = encoded.terms, whole.terms
-    assert (term["rows"], term["cut"], term["dropped"]) == (3, 1, 1)
+    assert (term.rows, term.cut, term.dropped) == (3, 1, 1)
     assert len(encoded.rows) == 2 and len(encoded.rows[1]["input_ids"]) == 256
     assert encoded.rows[1]["input_ids"][-1] != tokenizer.eos_token_id
     targets = [len(row["input_ids"]) - row["prompt_length"] for row in whole.rows]
-    assert term["target_tokens"] == uncut["target_tokens"] == sum(targets)
+    assert term.target_tokens == uncut.target_tokens == sum(targets)
     kept = [len(row["input_ids"]) - row["prompt_length"] for row in encoded.rows]
-    assert term["lost_target_tokens"] == sum(targets) - sum(kept) and uncut["lost_target_tokens"] == 0
+    assert term.lost_target_tokens == sum(targets) - sum(kept) and uncut.lost_target_tokens == 0
 
 
 def test_losing_more_than_is_allowed_is_an_error(tokenizer, long_rows):
     encoded = encode(long_rows, tokenizer, "alpaca", 256)
     [term] = encoded.terms
-    share = 100 * term["lost_target_tokens"] / term["target_tokens"]
+    share = 100 * term.lost_target_tokens / term.target_tokens
     check_lost(encoded, f"{share + 0.1:.1f}%")
     with pytest.raises(XllmError, match=rf"alpaca_aa loses {share:.2f} % of its target tokens, --max_lost allows 2%"):
         check_lost(encoded, "2%")

@@ -32,13 +32,13 @@ def test_concatenates_in_the_order_written(alpaca):
     mixture = load_mixture("alpaca_bb[1:3]+alpaca_aa[:20%]", "train")
     assert [row["instruction"] for row in mixture] == ["bb1", "bb2", "aa0", "aa1"]
     assert [row["from"] for row in mixture] == ["alpaca_bb", "alpaca_bb", "alpaca_aa", "alpaca_aa"]
-    assert [(term["from"], term["rows"]) for term in mixture.terms] == [("alpaca_bb", 2), ("alpaca_aa", 2)]
+    assert [(term.name, term.rows) for term in mixture.terms] == [("alpaca_bb", 2), ("alpaca_aa", 2)]
 
 
 def test_a_dataset_may_come_twice(alpaca):
     mixture = load_mixture("alpaca_bb[:1]+alpaca_bb[3:]", "train")
     assert [row["instruction"] for row in mixture] == ["bb0", "bb3"]
-    assert [(term["from"], term["rows"]) for term in mixture.terms] == [("alpaca_bb", 2)]
+    assert [(term.name, term.rows) for term in mixture.terms] == [("alpaca_bb", 2)]
 
 
 def test_aliases_nest_and_take_slices(alpaca):
@@ -49,7 +49,7 @@ def test_aliases_nest_and_take_slices(alpaca):
 
 def test_a_term_that_a_slice_leaves_out_is_not_listed(alpaca):
     aliases(alpaca, both="alpaca_aa+alpaca_bb")
-    assert [term["from"] for term in load_mixture("both[:10]", "train").terms] == ["alpaca_aa"]
+    assert [term.name for term in load_mixture("both[:10]", "train").terms] == ["alpaca_aa"]
 
 
 def test_a_cycle_of_aliases_is_shown(alpaca):
@@ -111,7 +111,7 @@ def test_sizes_of_the_whole_mixture(alpaca):
     }
     for name, sizes in {"rows": (20, 8), "temperature": (7, 7), "both": (3, 3)}.items():
         mixture = load_mixture("alpaca_aa+alpaca_bb", "train", selection=draws[name])
-        assert tuple(term["rows"] for term in mixture.terms) == sizes
+        assert tuple(term.rows for term in mixture.terms) == sizes
         assert len(mixture) == sum(sizes)
     for wrong in ({"mix_rows": 0}, {"mix_temperature": 0.0}, {"mix_temperature": -1.0}):
         with pytest.raises(XllmError, match=f"--{next(iter(wrong))}"):

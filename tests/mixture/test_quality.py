@@ -52,7 +52,7 @@ def test_finds_each_flaw_and_nothing_else(pairs):
     assert count(mixture, found) == [dict.fromkeys(BAD, 1)]
     clean = kept(load_mixture("translation_x_en-zh", "train", selection=Selection(filter_parallel=True)))
     assert [(row["input"], row["output"]) for row in clean] == GOOD
-    assert clean.terms[0]["left_out"] == {"flawed": 4} and clean.terms[0]["rows"] == len(GOOD)
+    assert clean.terms[0].left_out == {"flawed": 4} and clean.terms[0].rows == len(GOOD)
 
 
 def test_other_datasets_have_no_such_flaws(cli, pairs, root):

@@ -202,7 +202,7 @@ def of_dataset_elsewhere(path: Path, dataset: str, split: str) -> list[Answers]:
     if len({record["id"] for record in mixture}) < len(mixture):
         raise XllmError(f"--dataset {dataset} has rows twice; each answer is scored once")
     for row in rows:
-        if row.get("from", term["from"]) != term["from"]:
+        if row.get("from", term.name) != term.name:
             raise XllmError(f"{path}: a row (id {row.get('id')}) comes from {row['from']}, not from {dataset}")
     asked = {record["id"] for record in mixture}
     name = f"{dataset} (split {split})"
@@ -215,4 +215,4 @@ def of_dataset_elsewhere(path: Path, dataset: str, split: str) -> list[Answers]:
         for record in mixture
         for row in [answered[record["id"]]]
     ]
-    return [Answers(term["from"], term["task"], term["language"], found)]
+    return [Answers(term.name, term.task, term.language, found)]

@@ -170,7 +170,7 @@ def read(argv: list[str]) -> Request:
         _check_labels(mixture, args.labels)
     if args.transcot:
         transcot.check(mixture)
-    if args.evaluate and not any(term["task"] for term in mixture.terms):
+    if args.evaluate and not any(term.task for term in mixture.terms):
         raise XllmError(f"--evaluate: the loading script of {dataset} names no TASK, so that there is nothing to score")
     task = Task(template, decoding, args.seed, args.labels, args.batch_size, bits)
     return Request(given.model, source, mixture, task, output, args)

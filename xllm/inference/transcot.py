@@ -4,7 +4,7 @@ import re
 
 from xllm import languages
 from xllm.errors import XllmError
-from xllm.mixture.mixture import Mixture
+from xllm.mixture.mixture import DatasetFacts, Mixture
 from xllm.prompts import TRANSLATION
 
 LEAD = re.compile(r"\s*(?:[A-Z][.)]|-)\s+")  # an option's letter or dash
@@ -16,14 +16,14 @@ def check(mixture: Mixture) -> None:
     for term in mixture.terms:
         language = _language(term)
         if language is None:
-            raise XllmError(f"--transcot: the loading script of {term['from']} names no language to translate from")
+            raise XllmError(f"--transcot: the loading script of {term.name} names no language to translate from")
         if languages.base(language) == ENGLISH:
-            raise XllmError(f"--transcot: {term['from']} is in English already")
+            raise XllmError(f"--transcot: {term.name} is in English already")
 
 
 def questions(rows: list[dict], mixture: Mixture) -> dict[str, tuple[str, str]]:
     """What is to be translated: a key for each line in a language, and its (instruction, input)."""
-    sources = {term["from"]: _language(term) for term in mixture.terms}
+    sources = {term.name: _language(term) for term in mixture.terms}
     wanted = {}
     for row in rows:
         source = sources[row["from"]]
@@ -36,14 +36,14 @@ def questions(rows: list[dict], mixture: Mixture) -> dict[str, tuple[str, str]]:
 
 def translated(row: dict, mixture: Mixture, found: dict[str, str]) -> dict:
     """A record with its input in English, as far as lines were translated, and the original as `original_input`."""
-    source = next(_language(term) for term in mixture.terms if term["from"] == row["from"])
+    source = next(_language(term) for term in mixture.terms if term.name == row["from"])
     lines = [lead + (" ".join(found.get(f"{source} {line}", "").split()) or line) for lead, line in _lines(row)]
     before, blank, _ = _blocks(row)
     return row | {"input": before + blank + "\n".join(lines), "original_input": row["input"]}
 
 
-def _language(term: dict) -> str | None:
-    return term["source_language"] or term["language"]
+def _language(term: DatasetFacts) -> str | None:
+    return term.source_language or term.language
 
 
 def _blocks(row: dict) -> tuple[str, str, str]:

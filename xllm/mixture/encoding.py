@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -53,19 +53,43 @@ Work = tuple[list[tuple[str, datasets.Dataset]], "PreTrainedTokenizerFast", str,
 
 
 @dataclass(frozen=True)
+class DatasetTokens:
+    """What an encoded mixture says of a dataset."""
+
+    name: str  # what its rows come `from`
+    language: str | None
+    left_out: dict[str, int]  # rows, by reason; empty where the mixture filters nothing
+    rows: int
+    target_tokens: int  # with those that are lost
+    cut: int  # rows that lost a part of their target
+    dropped: int  # rows that lost all of it
+    lost_target_tokens: int
+
+    def facts(self) -> dict[str, Any]:
+        """The same for JSON and for tables."""
+        left_out = {"left_out": self.left_out} if self.left_out else {}
+        counts = {name: getattr(self, name) for name in COUNTED}
+        return {"from": self.name, "language": self.language, **left_out, **counts}
+
+    @classmethod
+    def read(cls, facts: dict[str, Any]) -> "DatasetTokens":
+        """From what `facts` gives."""
+        counts = {name: facts[name] for name in COUNTED}
+        return cls(facts["from"], facts["language"], facts.get("left_out", {}), **counts)
+
+
+@dataclass(frozen=True)
 class Encoded:
     """A mixture as token ids, in a file that is read as it is needed.
 
     `rows` has `input_ids` (prompt, response, eos; cut at the length limit), `prompt_length` (the leading tokens that
     aren't trained on), `lost` (the target tokens that were cut off) and `row` (dataset/id, to name it by); rows without
     any target left are dropped.
-    `terms` says of each dataset: `from`, `language`, `rows`, `left_out` (rows, by reason, where the mixture filters
-    any), `target_tokens` (with those that are lost), `cut` (rows that lost a part of their target), `dropped` (rows
-    that lost all of it), `lost_target_tokens`.
+    `terms` are the datasets that took part.
     """
 
     rows: datasets.Dataset
-    terms: list[dict]
+    terms: list[DatasetTokens]
 
     @property
     def lengths(self) -> np.ndarray:
@@ -81,12 +105,12 @@ class Encoded:
         """A line for each dataset, and what the length limit took away of it, if anything."""
         lines = []
         for term in self.terms:
-            out = ", ".join(f"{count} {reason}" for reason, count in term.get("left_out", {}).items())
-            lines.append(f"{term['from']}: {term['rows']} rows" + (f" (left out: {out})" if out else ""))
-            if term["lost_target_tokens"]:
+            out = ", ".join(f"{count} {reason}" for reason, count in term.left_out.items())
+            lines.append(f"{term.name}: {term.rows} rows" + (f" (left out: {out})" if out else ""))
+            if term.lost_target_tokens:
                 lines[-1] += (
-                    f"; too long: {term['cut']} lose their end, {term['dropped']} have no response left and are "
-                    f"dropped: {term['lost_target_tokens']} of {term['target_tokens']} target tokens"
+                    f"; too long: {term.cut} lose their end, {term.dropped} have no response left and are "
+                    f"dropped: {term.lost_target_tokens} of {term.target_tokens} target tokens"
                 )
         return "\n".join(lines)
 
@@ -107,12 +131,12 @@ def encode(
     folder = cache.folder(
         f"tokens/{key}", lambda place: _write(place, kept(mixture), (tokenizer, template, max_length), num_proc)
     )
-    terms = json.loads((folder / "terms.json").read_text())
+    terms = [DatasetTokens.read(facts) for facts in json.loads((folder / "terms.json").read_text())]
     return Encoded(datasets.Dataset.from_file(str(folder / "tokens.arrow")).with_format("numpy"), terms)
 
 
 def _write(place: Path, mixture: Mixture, settings: tuple["PreTrainedTokenizerFast", str, int], num_proc: int) -> None:
-    counts: dict[str, Counter] = {term["from"]: Counter() for term in mixture.terms}
+    counts: dict[str, Counter[str]] = {term.name: Counter(dict.fromkeys(COUNTED, 0)) for term in mixture.terms}
     with (
         ArrowWriter(features=FEATURES, path=str(place / "tokens.arrow")) as writer,
         tqdm(total=len(mixture), desc="tokenizing", unit="row", file=sys.stderr) as progress,
@@ -122,12 +146,8 @@ def _write(place: Path, mixture: Mixture, settings: tuple["PreTrainedTokenizerFa
             writer.write_table(table)
             counts[name].update(count)
             progress.update(count["rows"])
-    terms = [
-        {key: term[key] for key in ("from", "language", "left_out") if key in term}
-        | {key: counts[term["from"]][key] for key in COUNTED}
-        for term in mixture.terms
-    ]
-    (place / "terms.json").write_text(json.dumps(terms))
+    terms = [DatasetTokens(term.name, term.language, term.left_out, **counts[term.name]) for term in mixture.terms]
+    (place / "terms.json").write_text(json.dumps([term.facts() for term in terms]))
 
 
 @contextmanager
@@ -212,10 +232,10 @@ def check_lost(encoded: Encoded, most: str) -> None:
     if match is None:
         raise XllmError(f"--max_lost {most}: it must be a percentage, as 2%")
     for term in encoded.terms:
-        share = 100 * term["lost_target_tokens"] / max(1, term["target_tokens"])
+        share = 100 * term.lost_target_tokens / max(1, term.target_tokens)
         if share > float(match[1]):
             raise XllmError(
-                f"{term['from']} loses {share:.2f} % of its target tokens, --max_lost allows {most}: "
+                f"{term.name} loses {share:.2f} % of its target tokens, --max_lost allows {most}: "
                 "raise --model_max_length, or leave long rows out"
             )
 

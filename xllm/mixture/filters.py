@@ -11,7 +11,7 @@ from xllm.mixture.mixture import Mixture
 
 
 def kept(mixture: Mixture) -> Mixture:
-    """The mixture without what its selection leaves out; each of its `terms` counts that in `left_out`.
+    """The mixture without what its selection leaves out; each of its `terms` counts that as `left_out`.
 
     Raises XllmError where no row is left.
     """
@@ -27,7 +27,8 @@ def kept(mixture: Mixture) -> Mixture:
 
 def _without(mixture: Mixture, out: np.ndarray, reason: str) -> Mixture:
     """The mixture without the rows for which `out`, one boolean a row, is true."""
-    parts, counts, start = [], Counter(), 0
+    parts, start = [], 0
+    counts: Counter[str] = Counter()
     for name, rows in mixture.parts:
         own = out[start : start + len(rows)]
         start += len(rows)
@@ -37,11 +38,7 @@ def _without(mixture: Mixture, out: np.ndarray, reason: str) -> Mixture:
     if not parts:
         raise XllmError(f"no row of {mixture.text} is left: all are {reason}")
     terms = [
-        {
-            **term,
-            "rows": term["rows"] - counts[term["from"]],
-            "left_out": {**term.get("left_out", {}), reason: counts[term["from"]]},
-        }
+        replace(term, rows=term.rows - counts[term.name], left_out={**term.left_out, reason: counts[term.name]})
         for term in mixture.terms
     ]
     return replace(mixture, parts=parts, terms=terms)

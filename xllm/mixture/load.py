@@ -10,7 +10,7 @@ from xllm.loading.scripts import Source, data_root, load, scripts
 from xllm.mixture.aliases import Part, load_aliases, resolve
 from xllm.mixture.draw import Pick, resize, take
 from xllm.mixture.grammar import parse
-from xllm.mixture.mixture import Mixture, Selection
+from xllm.mixture.mixture import DatasetFacts, Mixture, Selection
 
 
 def load_mixture(text: str, split: str, data_dir: str | None = None, selection: Selection | None = None) -> Mixture:
@@ -22,18 +22,11 @@ def load_mixture(text: str, split: str, data_dir: str | None = None, selection: 
     picks = [pick for part in plan for pick in _pick(part, split, root, sources, selection.seed)]
     if selection.mix_rows is not None or selection.mix_temperature != 1:
         picks = resize(picks, selection.mix_rows, selection.mix_temperature, selection.seed)
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for pick in picks:
         counts[pick.name] += len(pick.rows)
     terms = [
-        {
-            "from": name,
-            "rows": counts[name],
-            "task": source.task,
-            "source_language": source.source_language,
-            "language": source.language,
-            "sha256": source.hashes,
-        }
+        DatasetFacts(name, counts[name], source.task, source.source_language, source.language, source.hashes)
         for name, source in sources.items()
         if counts[name]
     ]

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from xllm.languages import SINGLE, units
+from xllm.records import Row
 
 if TYPE_CHECKING:
     from xllm.mixture.mixture import Mixture
@@ -14,14 +15,18 @@ if TYPE_CHECKING:
 WORDS, CHARACTERS = 8, 16  # how many units in a row make an overlap: where most are words, where most are characters
 
 
-def duplicates(mixture: "Mixture") -> list[dict]:
+# a row of a training mixture that overlaps with a test set: its number, its share of n-grams that `test` (TERM/ID) has
+Hit = TypedDict("Hit", {"row": int, "from": str, "id": str, "share": float, "test": str})
+
+
+def duplicates(mixture: "Mixture") -> list[dict[str, int]]:
     """For each dataset: rows that repeat an earlier one of it, exactly (`duplicates`) or but for case, punctuation and
     spacing (`near_duplicates`), and rows that another dataset has too (`shared`, likewise normalised).
 
     A row is its input and output, or its instruction and output where there is no input. What a factor repeats or a
     slice takes twice counts once. Texts are told apart by 64-bit hashes: 32 bytes a row are held, whatever its length.
     """
-    names = [term["from"] for term in mixture.terms]
+    names = [term.name for term in mixture.terms]
     rows = np.fromiter((_hashes(row, names) for row in mixture), HASHES, len(mixture))
     rows = rows[np.unique(rows[["term", "id"]], return_index=True)[1]]
     texts, text = np.unique(rows["near"], return_inverse=True)
@@ -44,7 +49,7 @@ def duplicates(mixture: "Mixture") -> list[dict]:
 HASHES = np.dtype([("term", "u8"), ("id", "u8"), ("exact", "u8"), ("near", "u8")])
 
 
-def _hashes(row: dict, names: list[str]) -> tuple[int, ...]:
+def _hashes(row: Row, names: list[str]) -> tuple[int, ...]:
     text = f"{row['input'] or row['instruction']}\n{row['output']}"
     digests = (
         hashlib.blake2b(part.encode(), digest_size=8).digest() for part in (row["id"], text, "".join(units(text)))
@@ -70,7 +75,7 @@ class HeldOut:
                 for gram in grams:
                     self.grams.setdefault(gram, f"{row['from']}/{row['id']}")
 
-    def overlap(self, row: dict) -> tuple[float, str | None]:
+    def overlap(self, row: Row) -> tuple[float, str | None]:
         """The share of a training row's n-grams that the test sets have, and the test row of the first of them."""
         found = [self.grams.get(gram) for column in ("input", "output") for gram in _grams(row[column])]
         found += [self.grams.get(gram) for gram in _grams(row["instruction"])] if not row["input"] else []
@@ -78,9 +83,9 @@ class HeldOut:
         return (len(hits) / len(found), hits[0]) if hits else (0.0, None)
 
 
-def contamination(mixture: "Mixture", tests: HeldOut) -> list[dict]:
-    """The rows that overlap with a test set, worst first: `row` (its number), `from`, `id`, `share`, `test`."""
-    found = []
+def contamination(mixture: "Mixture", tests: HeldOut) -> list[Hit]:
+    """The rows that overlap with a test set, worst first."""
+    found: list[Hit] = []
     for number, row in enumerate(mixture):
         share, test = tests.overlap(row)
         if test is not None:

@@ -22,12 +22,12 @@ COPY, ODD_LENGTH, WRONG_SOURCE, WRONG_TARGET = range(1, 1 + len(FLAWS))
 
 def flaws(mixture: "Mixture") -> np.ndarray:
     """For each row 0, or n where the n-th of FLAWS is the first that it has; only parallel text has any."""
-    terms = {term["from"]: term for term in mixture.terms}
-    middles = {name: _middle(mixture, name) for name, term in terms.items() if term["task"] == "translation"}
+    terms = {term.name: term for term in mixture.terms}
+    middles = {name: _middle(mixture, name) for name, term in terms.items() if term.task == "translation"}
     found, start = np.zeros(len(mixture), np.uint8), 0
     for name, rows in mixture.parts:
         if name in middles:
-            languages_of = terms[name]["source_language"], terms[name]["language"]
+            languages_of = terms[name].source_language, terms[name].language
             for row, pair in enumerate(_pairs(rows), start):
                 found[row] = _flaw(*pair, middles[name], *languages_of)
         start += len(rows)
@@ -36,11 +36,11 @@ def flaws(mixture: "Mixture") -> np.ndarray:
 
 def count(mixture: "Mixture", found: np.ndarray) -> list[dict[str, int]]:
     """How many rows of each dataset have each flaw."""
-    counts, start = {term["from"]: np.zeros(1 + len(FLAWS), int) for term in mixture.terms}, 0
+    counts, start = {term.name: np.zeros(1 + len(FLAWS), int) for term in mixture.terms}, 0
     for name, rows in mixture.parts:
         counts[name] += np.bincount(found[start : start + len(rows)], minlength=1 + len(FLAWS))
         start += len(rows)
-    return [dict(zip(FLAWS, map(int, counts[term["from"]][1:]), strict=True)) for term in mixture.terms]
+    return [dict(zip(FLAWS, map(int, counts[term.name][1:]), strict=True)) for term in mixture.terms]
 
 
 def _pairs(rows: "datasets.Dataset") -> Iterator[tuple[str, str]]:

@@ -64,11 +64,11 @@ def mixture(
     tests = load_tests(against, data_dir)
     left = kept(loaded)
     if model is None:
-        keys = ("from", "language", "left_out", "rows")
-        terms = [{key: term[key] for key in keys if key in term} for term in left.terms]
+        terms = [term.counts() for term in left.terms]
     else:
         tokenizer = load_tokenizer(model_folder.find(model))
-        terms = encode(loaded, tokenizer, template, max_length, whole_number("num_proc", num_proc)).terms
+        encoded = encode(loaded, tokenizer, template, max_length, whole_number("num_proc", num_proc))
+        terms = [term.facts() for term in encoded.terms]
     if duplicates:
         terms = [term | more for term, more in zip(terms, overlap.duplicates(left), strict=True)]
     if parallel:
@@ -93,7 +93,7 @@ def mixture(
         print(f"wrote {json}", file=sys.stderr)
 
 
-def worst(found: list[dict], mixture: Mixture, against: str, short: int) -> str:
+def worst(found: list[overlap.Hit], mixture: Mixture, against: str, short: int) -> str:
     """The rows that overlap most with the test sets, with the beginning of what they say."""
     lines = [
         f"\n{len(found)} rows overlap with {against}" + (f" ({short} test rows are too short to tell)" if short else "")

@@ -69,9 +69,9 @@ def scores(trainer: Trainer, held: Held) -> dict[str, float]:
     answered = [row | {"prediction": text} for row, text in zip(rows, sum(parts, []), strict=True)]
     found = {}
     for term in held.questions.terms:
-        own = [row for row in answered if row["from"] == term["from"]]
-        for metric, measured in measure(Answers(term["from"], term["task"], term["language"], own)).items():
-            found[f"{term['from']} {metric}"] = round(measured.value, 2)
+        own = [row for row in answered if row["from"] == term.name]
+        for metric, measured in measure(Answers(term.name, term.task, term.language, own)).items():
+            found[f"{term.name} {metric}"] = round(measured.value, 2)
     return found
 
 

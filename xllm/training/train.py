@@ -125,7 +125,7 @@ def settings(request: Request, prepared: Prepared) -> dict:
         "encoding": {
             "template": data.template,
             "model_max_length": data.model_max_length,
-            "terms": prepared.encoded.terms,
+            "terms": [term.facts() for term in prepared.encoded.terms],
         },
         "rows_a_step": request.rows_a_step,
         "processes": request.processes,
