@@ -83,18 +83,16 @@ def serve(args: argparse.Namespace) -> None:
 
 def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> None:
     import gradio as gr
-    from starlette.middleware import Middleware
 
     from xllm.chat import access, page
 
-    routes = access.closed_routes()
     host = f"[{args.host}]" if ":" in args.host else args.host  # as addresses of the web have IPv6
-    own_site = Middleware(access.OwnSite, host=host if _is_loopback(args.host) and not args.share else None)
-    guards = [own_site, Middleware(access.Bounded)]
+    routes = []
     if args.openai:
         from xllm.chat.openai import api
 
         routes.append(api.mount(service, pairs))
+    alone = _is_loopback(args.host) and not args.share
     fonts = ["system-ui", "sans-serif"]  # the theme's own would be asked of a font server
     try:
         build(service).launch(
@@ -110,7 +108,7 @@ def _launch(service, args: argparse.Namespace, pairs: list[tuple[str, str]]) -> 
             enable_monitoring=False,
             state_session_capacity=SESSIONS,
             ssr_mode=False,
-            app_kwargs={"routes": routes, "middleware": guards},
+            app_kwargs=access.app_settings(routes, host if alone else None),
         )
     except OSError as error:
         raise XllmError(f"cannot serve on {args.host}, port {args.port or '7860 to 7959'}: {error}") from error

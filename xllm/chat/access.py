@@ -1,25 +1,54 @@
-"""Who may come in, and with how much: users and passwords, kept out of the command line, and what of the server stays
-closed to all."""
+"""Who may come in, and with how much: users and passwords, kept out of the command line, and what of gradio's server is
+open at all."""
 
+import asyncio
 import base64
 import binascii
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 
 from xllm.errors import XllmError
 
-# the page has no files to hand out or to take, so the routes by which gradio does that are shut
-CLOSED = ("file={path:path}", "file/{path:path}", "proxy={path:path}", "custom_component/{path:path}")
-CLOSED += ("stream/{path:path}", "vibe-edit", "undo-vibe-edit", "vibe-code", "upload", "upload_progress")
-CLOSED += ("process_recording", "component_server", "deep_link")
+if TYPE_CHECKING:
+    import gradio as gr
+
+# What the page, gradio's own clients and programs that call the page's endpoints ask for, as gradio writes its routes.
+# All else is refused: what gradio serves beside (files of the machine, proxies, its editor, its run history), or will
+# serve in a later release.
+OPEN = {
+    "/": ("GET", "HEAD"),  # the page; gradio itself asks with HEAD whether it is up
+    "/assets/{path:path}": ("GET",),  # the page's code and styles
+    "/static/{path:path}": ("GET",),
+    "/theme.css": ("GET",),
+    "/favicon.ico": ("GET",),
+    "/manifest.json": ("GET",),
+    "/robots.txt": ("GET",),
+    "/config": ("GET",),
+    "/login": ("POST",),
+    "/logout": ("GET",),
+    "/gradio_api/info": ("GET",),  # the endpoints and their arguments
+    "/gradio_api/startup-events": ("GET",),  # by which gradio starts its queue
+    "/gradio_api/heartbeat/{session_hash}": ("GET",),  # by which it learns that a page was closed
+    "/gradio_api/queue/join": ("POST",),
+    "/gradio_api/queue/data": ("GET",),
+    "/gradio_api/run/{api_name}": ("POST",),
+    "/gradio_api/call/{api_name}": ("POST",),
+    "/gradio_api/call/{api_name}/{event_id}": ("GET",),
+    "/gradio_api/cancel": ("POST",),
+    "/gradio_api/reset": ("POST",),
+}
+SECONDS = 1  # after an answer of the API, in which gradio has sent the last of it
 LARGEST = 16 << 20  # bytes of a request; the page sends all the conversations that a browser keeps
 LOCAL = ("127.0.0.1", "localhost", "[::1]")  # the hosts by which a page on the own machine is asked for
 HOW = "--auth takes env:NAME, an environment variable, or a file, with user:password in each line"
@@ -43,14 +72,47 @@ def users(where: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def closed_routes() -> list[Route]:
-    """Routes that come before gradio's own and refuse."""
+def app_settings(own: list[BaseRoute], host: str | None) -> dict:
+    """What gradio's app is made with: our own routes, and what every request passes, in this order. `host` is that of
+    a page for this machine alone."""
+    guards = [Middleware(OwnSite, host=host), Middleware(Listed, own=tuple(own)), Middleware(Bounded)]
+    return {"routes": own, "middleware": guards}
 
-    async def refuse(request: Request) -> Response:
-        return JSONResponse({"detail": "this page serves and takes no files"}, status_code=403)
 
-    paths = [f"/gradio_api/{path}{end}" for path in CLOSED for end in ("", "/")]
-    return [Route(path, refuse, methods=["GET", "HEAD", "POST"]) for path in paths]
+class Listed:
+    """Middleware that refuses every request but those of our own routes and of gradio's that are listed as open; and
+    all websockets, which nothing here uses."""
+
+    def __init__(self, app, own: Sequence[BaseRoute]) -> None:
+        self.app = app
+        self.open = [*own, *(Route(path, _elsewhere, methods=methods) for path, methods in OPEN.items())]
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] == "lifespan" or self._is_open(scope):
+            await self.app(scope, receive, send)
+        else:
+            response = JSONResponse({"detail": "this page doesn't serve that"}, status_code=403)
+            await response(scope, receive, send)
+
+    def _is_open(self, scope) -> bool:
+        return scope["type"] == "http" and any(route.matches(scope)[0] is Match.FULL for route in self.open)
+
+
+async def _elsewhere(request: Request) -> Response:
+    """Never called: the routes of OPEN tell paths apart, gradio's own answer."""
+    raise NotImplementedError
+
+
+def forget(request: "gr.Request") -> None:
+    """Let go of a client's session once its answer is out: gradio keeps each for ever, the oldest making room, which
+    may be that of an open page. It has no public way to end the session of a client without a heartbeat."""
+    holder, session = request.request.app.state_holder, request.session_hash
+
+    def drop() -> None:
+        holder.session_data.pop(session, None)
+        holder.time_last_used.pop(session, None)
+
+    asyncio.get_running_loop().call_later(SECONDS, drop)
 
 
 class OwnSite:

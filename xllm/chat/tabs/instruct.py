@@ -1,12 +1,12 @@
 """The tab Instruct: an instruction and its input, as records have them, and the prompt that they become."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from xllm.chat import conversation
+from xllm.chat.access import forget
 from xllm.chat.service import Service
 from xllm.chat.tabs import status_line
 from xllm.chat.tabs.controls import PRIVATE, decoding, export, stops
@@ -16,8 +16,6 @@ from xllm.languages import name
 
 if TYPE_CHECKING:
     from xllm.inference.engine import Decoding
-
-SECONDS = 1  # after an answer of the API, in which gradio has sent the last of it
 
 
 def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Textbox, gr.Textbox]:
@@ -130,14 +128,7 @@ class _One:
         except XllmError as error:
             raise gr.Error(str(error), print_exception=False) from error
         finally:
-            _forget(request)
-
-
-def _forget(request: gr.Request) -> None:
-    """Let go of a client's session once its answer is out: gradio keeps each for ever, the oldest making room, which
-    may be that of an open page."""
-    sessions = request.request.app.state_holder.session_data
-    asyncio.get_running_loop().call_later(SECONDS, sessions.pop, request.session_hash, None)
+            forget(request)
 
 
 def _chosen(*choice: object) -> "Decoding":
