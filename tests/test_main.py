@@ -33,40 +33,6 @@ def test_mixing_and_scoring_do_without_torch():
     }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command):
-    done = subprocess.run([sys.executable, "-m", "xllm", command, "--help"], cwd=HOME, capture_output=True, text=True)
-    assert done.returncode == 0
-    assert command in done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["trian"], "unknown command 'trian'; did you mean train?"),
-        (["fetch", "smollm"], "unknown model 'smollm'; did you mean smollm2-135m?"),
-        (["fetch", "smollm2-135m", "--forec"], "unknown flag '--forec'"),
-        (["fetch"], "fetch: missing a required argument: 'name'"),
-        (["fetch", "a/b", "c/d"], "fetch: too many positional arguments"),
-    ],
-)
-def test_mistakes_are_one_line(cli, words, message):
-    outcome = cli(*words)
-    assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1 and not outcome.out
-
-
-def test_words_stay_text():
-    """Numbers, commas and the like are names here, not Python values as fire would have it."""
-    code = """
-from xllm.__main__ import serve
-def show(*names, flag="x"): print(*map(repr, names), repr(flag))
-serve(show, ["1.10", "a,b", "None", "a_x[:10%]+b_y*2", "--flag=1e3"])
-serve(show, ["2023", "--flag", "[1]"])
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
-    assert done.stdout == "'1.10' 'a,b' 'None' 'a_x[:10%]+b_y*2' '1e3'\n'2023' '[1]'\n"
-
-
 def test_a_place_that_cannot_be_written_is_told_in_one_line(cli, sample, tmp_path):
     (tmp_path / "file").write_text("")
     outcome = cli("mixture", "alpaca_en", "--json", tmp_path / "file" / "report.json")
@@ -88,9 +54,3 @@ runpy.run_module("xllm", run_name="__main__")"""
     assert done.returncode == code and said in done.stdout + done.stderr and "left in order" in done.stdout
     alone = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
     assert alone.returncode < 0  # so the object does abort
-
-
-def test_help_is_told_whatever_stands_before_it():
-    command = [sys.executable, "-m", "xllm", "report", "nowhere", "--help"]
-    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
-    assert done.returncode == 0 and "Collect the scores of MODELS" in done.stdout + done.stderr

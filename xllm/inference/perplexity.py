@@ -8,11 +8,13 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from xllm.artifacts import model_folder
+from xllm.cli import done
 from xllm.errors import XllmError
 from xllm.files import write_json
 from xllm.inference import batching
 from xllm.inference.answering import READ
 from xllm.inference.engine import Engine
+from xllm.inference.flags import PerplexityFlags
 from xllm.mixture.encoding import encode_texts
 from xllm.mixture.load import load_mixture
 from xllm.models.load import check_weights, load_tokenizer
@@ -20,39 +22,47 @@ from xllm.packing.prefix_tree import attend_by_tree, log_probabilities
 from xllm.templates import CHAT, TEXT, check_wording, plain, word
 
 
-def perplexity(model, dataset, *, template=None, split="test", data_dir=None, json=None):
-    """Tell the perplexity of MODEL on the outputs of DATASET, given their prompts: for each token, with eos, and for
-    each byte of UTF-8, which models with other tokenizers can be compared by.
+def perplexity(flags: PerplexityFlags) -> None:
+    """Print the perplexity of a model on the outputs of a dataset, given their prompts: for each token, with eos, and
+    for each byte of UTF-8, by which models with other tokenizers can be compared.
 
     exp(-Σ log p / n) over all target tokens, of n tokens or bytes. Rows that are longer than the model's window are
-    left out and counted. With the template text, all of a record is target. --json FILE writes the same.
+    left out and counted.
     """
-    source = model_folder.find(model)
+    source = model_folder.find(flags.model)
     tokenizer = load_tokenizer(source)
     check_weights(source)
-    template = check_wording(template or model_folder.template_of(model), tokenizer, model)
-    mixture = load_mixture(dataset, split, data_dir)
+    template = check_wording(flags.template or model_folder.template_of(flags.model), tokenizer, flags.model)
+    mixture = load_mixture(flags.dataset, flags.split, flags.data_dir)
     rows = [row for row in mixture if row["output"] or template == TEXT]
     if not rows:
-        raise XllmError(f"no row of {dataset} has an output")
+        raise XllmError(f"no row of {flags.dataset} has an output")
     prompts, outputs = texts(rows, template, tokenizer)
     ids, starts = encode_texts(prompts, outputs, tokenizer, special=template != CHAT)
+    sums = log_likelihoods(source, ids, starts, flags.dataset)
+    tokens = [len(row) - start for row, start in zip(ids, starts, strict=True)]
+    report = summary(rows, sums, tokens, outputs)
+    print(tabulate([list(line.values()) for line in report], list(report[0]), floatfmt=".4f", intfmt=","))
+    if flags.json is not None:
+        facts = {"model": flags.model, "dataset": flags.dataset, "template": template, "perplexity": report}
+        write_json(Path(flags.json), facts)
+        done(flags.json)
+
+
+def log_likelihoods(source: str, ids: list[list[int]], starts: list[int], dataset: str) -> dict[int, float]:
+    """The log-probability of each row's targets, by row number; rows longer than the model's window are left out."""
     engine = Engine.load(source)
     attend_by_tree(engine.model)
     fit = {number: row for number, row in enumerate(ids) if engine.window is None or len(row) <= engine.window}
     if not fit:
         raise XllmError(f"every row of {dataset} is longer than the model's window of {engine.window} tokens")
-    sums = {}
+    sums: dict[int, float] = {}
     with tqdm(total=len(fit), unit="row", file=sys.stderr) as progress:
         for batch in batching.plan(fit, 0, READ // 4, engine.rows):  # every target has logits of its own
             found = log_probabilities(engine.model, [ids[row] for row in batch], [starts[row] for row in batch])
             sums |= zip(batch, (float(row.double().sum()) for row in found), strict=True)
             progress.update(len(batch))
-    tokens = [len(row) - start for row, start in zip(ids, starts, strict=True)]
-    report = summary(rows, sums, tokens, outputs)
-    print(tabulate([list(line.values()) for line in report], list(report[0]), floatfmt=".4f", intfmt=","))
-    if json is not None:
-        write_json(Path(json), {"model": model, "dataset": dataset, "template": template, "perplexity": report})
+    return sums
 
 
 def texts(rows: list[dict], template: str, tokenizer) -> tuple[list[str], list[str]]:

@@ -1,64 +1,29 @@
 """`python -m xllm infer`: answer a dataset, one JSON object a row, in the dataset's order."""
 
 import glob
+import shlex
 import sys
-from argparse import Namespace
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from xllm import cache
 from xllm.artifacts import journal, model_folder
+from xllm.artifacts.answers import ENDING
 from xllm.artifacts.run_info import RunInfo
+from xllm.cli import done
 from xllm.errors import RowsFailed, XllmError
+from xllm.evaluation.flags import EvaluateFlags
 from xllm.files import check_name, remove, write_jsonl
-from xllm.flags import FlagParser
 from xllm.inference import constrained, transcot
 from xllm.inference.answering import Answering, Task, load
 from xllm.inference.engine import Decoding, device_and_dtype
+from xllm.inference.flags import InferFlags
 from xllm.inference.ranks import Ranks
 from xllm.mixture.load import load_mixture
 from xllm.mixture.mixture import Mixture
 from xllm.models.load import check_bits, check_weights, load_config, load_tokenizer, window
 from xllm.records import ids_sha256
 from xllm.templates import check_wording
-
-ENGINES = ("hf", "vllm")
-LABELS = ("constrain", "score")
-
-
-@dataclass
-class InferenceArguments:
-    batch_size: int | None = field(
-        default=None, metadata={"help": "Prompts answered at a time, at most; else as many as memory takes."}
-    )
-    max_new_tokens: int = field(default=512, metadata={"help": "The longest answer, in tokens."})
-    num_beams: int = field(default=1, metadata={"help": "Beams; 1 is greedy."})
-    do_sample: bool = field(default=False, metadata={"help": "Draw each token rather than take the likeliest."})
-    temperature: float | None = field(default=None, metadata={"help": "With --do_sample: 1.0 when not given."})
-    top_p: float | None = field(default=None, metadata={"help": "With --do_sample: draw from this share."})
-    top_k: int | None = field(default=None, metadata={"help": "With --do_sample: draw from this many tokens."})
-    seed: int = field(default=42, metadata={"help": "For --do_sample."})
-    template: str | None = field(
-        default=None,
-        metadata={"help": "The prompt (chat: the model's own); else the one the model was tuned with, else alpaca."},
-    )
-    labels: str | None = field(
-        default=None,
-        metadata={"help": "constrain: write nothing but a label of the row; score: take its likeliest label."}
-        | {"choices": LABELS},
-    )
-    transcot: bool = field(
-        default=False, metadata={"help": "Let the model translate the input to English first, line by line."}
-    )
-    engine: str = field(default="hf", metadata={"help": "What computes the answers.", "choices": ENGINES})
-    load_in_8bit: bool = field(default=False, metadata={"help": "Weights of 8 bits (bitsandbytes, on a GPU)."})
-    load_in_4bit: bool = field(default=False, metadata={"help": "Weights of 4 bits (bitsandbytes, on a GPU)."})
-    split: str = field(default="test", metadata={"help": "The split of the dataset to answer."})
-    limit: int | None = field(default=None, metadata={"help": "The first rows alone: --limit 100 is DATASET[:100]."})
-    data_dir: str | None = field(default=None, metadata={"help": "The data root; else $XLLM_DATA_DIR, else data/."})
-    evaluate: bool = field(default=False, metadata={"help": "Score the answers at the end."})
-    overwrite: bool = field(default=False, metadata={"help": "Answer anew where there are answers already."})
-    prepare_only: bool = field(default=False, metadata={"help": "Check everything, then stop."})
 
 
 @dataclass(frozen=True)
@@ -70,7 +35,7 @@ class Request:
     mixture: Mixture
     task: Task
     output: Path  # <dataset>.inference.jsonl
-    args: InferenceArguments
+    args: InferFlags
 
     def beside(self, ending: str) -> Path:
         """Another file of the same dataset."""
@@ -93,12 +58,12 @@ class Request:
         }
 
 
-def main(argv: list[str]) -> None:
+def infer(flags: InferFlags) -> None:
     """Answer the dataset as the command line says, and print the file of the answers.
 
     Raises RowsFailed where all but some rows were answered."""
-    run, ranks = RunInfo("infer", argv), Ranks()
-    request = read(argv)
+    run, ranks = RunInfo("infer", flags), Ranks()
+    request = read(flags)
     folder = request.beside("journal")
     if request.args.prepare_only:
         if not request.args.overwrite:
@@ -124,7 +89,9 @@ def main(argv: list[str]) -> None:
     if request.args.evaluate:
         from xllm.evaluation.evaluate import evaluate
 
-        evaluate(request.model, request.output.name.removesuffix(".inference.jsonl"))
+        evaluate(EvaluateFlags((request.model, request.output.name.removesuffix(ENDING))))
+    else:
+        done(then=f"xllm evaluate {request.model} {shlex.quote(request.output.name.removesuffix(ENDING))}")
     if failed:
         reasons = request.beside("failed.jsonl")
         told = RowsFailed(f"{failed} of {len(rows)} rows failed, each with its reason in {reasons}")
@@ -150,21 +117,19 @@ def answer(request: Request, folder: Path, ranks: Ranks) -> tuple[list[dict], di
     return rows, answers
 
 
-def read(argv: list[str]) -> Request:
-    """Read the command line and the data. Everything that can be checked without weights is checked here."""
-    words = {"model": "a folder under model/, a path, or a hub id", "dataset": "what to answer, as xquad_zh[:100]"}
-    args, given = FlagParser("infer", words, [InferenceArguments]).read(argv)
-    source = model_folder.find(given.model)
+def read(args: InferFlags) -> Request:
+    """Read the data that a command line names. Everything that can be checked without weights is checked here."""
+    source = model_folder.find(args.model)
     config, tokenizer = load_config(source), load_tokenizer(source)
     check_weights(source)
-    template = check_wording(args.template or model_folder.template_of(given.model), tokenizer, given.model)
+    template = check_wording(args.template or model_folder.template_of(args.model), tokenizer, args.model)
     sampling = (args.do_sample, args.temperature, args.top_p, args.top_k)
     decoding = Decoding(args.max_new_tokens, args.num_beams, *sampling)
-    bits = _check(args, given, window(config))
-    dataset = given.dataset if args.limit is None else f"{given.dataset}[:{args.limit}]"
-    output = check_name(model_folder.folder_of(given.model) / "test" / f"{dataset}.inference.jsonl")
+    bits = _check(args, window(config))
+    dataset = args.dataset if args.limit is None else f"{args.dataset}[:{args.limit}]"
+    output = check_name(model_folder.folder_of(args.model) / "test" / f"{dataset}{ENDING}")
     if output.exists() and not args.overwrite:
-        raise XllmError(f"{output} is there already; --overwrite answers anew")
+        raise XllmError(f"{output} is there already; --overwrite answers again")
     mixture = load_mixture(dataset, args.split, args.data_dir)
     if args.labels is not None:
         _check_labels(mixture, args.labels)
@@ -173,20 +138,15 @@ def read(argv: list[str]) -> Request:
     if args.evaluate and not any(term.task for term in mixture.terms):
         raise XllmError(f"--evaluate: the loading script of {dataset} names no TASK, so that there is nothing to score")
     task = Task(template, decoding, args.seed, args.labels, args.batch_size, bits)
-    return Request(given.model, source, mixture, task, output, args)
+    return Request(args.model, source, mixture, task, output, args)
 
 
-def _check(args: InferenceArguments, given: Namespace, window: int | None) -> int | None:
+def _check(args: InferFlags, window: int | None) -> int | None:
     """Raise XllmError for flags that can't be or would have no effect. Returns the bits of the weights, if few."""
-    for flag in ("batch_size", "limit"):
-        if getattr(args, flag) is not None and getattr(args, flag) < 1:
-            raise XllmError(f"--{flag} {getattr(args, flag)}: it must be 1 or more")
-    if not 0 <= args.seed < 2**32:
-        raise XllmError(f"--seed {args.seed}: it must be 0 or more, and below 2**32")
     written = args.labels is None or args.transcot
     if written and window is not None and args.max_new_tokens >= window:
         raise XllmError(f"--max_new_tokens {args.max_new_tokens}: the model's window has {window} tokens in all")
-    if args.limit is not None and any(sign in given.dataset for sign in "+[*"):
+    if args.limit is not None and any(sign in args.dataset for sign in "+[*"):
         raise XllmError(f"--limit {args.limit} goes with one dataset; write slices, as xquad_zh[:100]+xquad_en[:100]")
     if args.labels == "score" and (args.do_sample or args.num_beams > 1):
         raise XllmError("--labels score writes nothing: --do_sample and --num_beams have no effect")

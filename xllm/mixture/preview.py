@@ -1,6 +1,5 @@
 """`python -m xllm preview`: rows as the model sees them in training."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,40 +7,39 @@ from rich.console import Console
 from rich.text import Text
 
 from xllm.artifacts import model_folder
+from xllm.cli import done
 from xllm.errors import XllmError
 from xllm.files import check_name, whole
 from xllm.mixture.encoding import Encoded, encode
+from xllm.mixture.flags import PreviewFlags
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
-from xllm.templates import check_template
-from xllm.values import whole_number
 
 MASKED, TRAINED = "cyan", "bold green"
 BINS = 12  # lines of the histogram
 BAR = 40  # characters of its longest bar
 
 
-def preview(text, *, model, n="3", split="train", template="alpaca", model_max_length="512", data_dir=None, html=None):
-    """Show N rows of the mixture TEXT, spread over it, as MODEL sees them, and how long all rows are.
+def preview(flags: PreviewFlags) -> None:
+    """Show rows spread over a mixture as a model sees them, and how long all rows are.
 
     Masked tokens (the prompt) and trained ones (the response and its eos) have headings and colours of their own.
-    --html FILE writes the same as a page.
     """
-    count, max_length = whole_number("n", n), whole_number("model_max_length", model_max_length)
-    check_template(template)
-    tokenizer = load_tokenizer(model_folder.find(model))
-    mixture = load_mixture(text, split, data_dir)
-    encoded = encode(mixture, tokenizer, template, max_length)
+    if flags.html is not None:
+        check_name(Path(flags.html))
+    tokenizer = load_tokenizer(model_folder.find(flags.model))
+    mixture = load_mixture(flags.mixture, flags.split, flags.data_dir)
+    encoded = encode(mixture, tokenizer, flags.template, flags.model_max_length)
     if not len(encoded.rows):
-        raise XllmError(f"no row has any response left within --model_max_length {max_length} tokens")
+        raise XllmError(f"no row has any response left within --model_max_length {flags.model_max_length} tokens")
     console = Console(record=True, highlight=False, soft_wrap=True)
-    for row in np.unique(np.linspace(0, len(encoded.rows) - 1, count).round().astype(int)):
+    for row in np.unique(np.linspace(0, len(encoded.rows) - 1, flags.n).round().astype(int)):
         show_row(console, int(row), encoded, tokenizer)
-    show_lengths(console, encoded, max_length)
-    if html is not None:
-        with whole(check_name(Path(html))) as place:
+    show_lengths(console, encoded, flags.model_max_length)
+    if flags.html is not None:
+        with whole(Path(flags.html)) as place:
             console.save_html(str(place))
-        print(f"wrote {html}", file=sys.stderr)
+        done(flags.html)
 
 
 def show_row(console: Console, row: int, encoded: Encoded, tokenizer) -> None:

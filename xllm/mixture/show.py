@@ -1,96 +1,72 @@
 """`python -m xllm mixture`: what a mixture comes to, before anything is trained on it."""
 
-import sys
+import shlex
 from collections import Counter
 from pathlib import Path
 
 from tabulate import tabulate
 
 from xllm.artifacts import model_folder
+from xllm.cli import done
 from xllm.files import write_json
 from xllm.mixture import overlap, quality
 from xllm.mixture.encoding import encode
 from xllm.mixture.filters import kept
+from xllm.mixture.flags import MixtureFlags
 from xllm.mixture.load import load_mixture, load_tests
 from xllm.mixture.lock import write_lock
 from xllm.mixture.mixture import Mixture, Selection
 from xllm.models.load import load_tokenizer
-from xllm.templates import check_template
-from xllm.values import above_zero, whole_number
 
 WORST = 10  # overlapping rows shown
 
 
-def mixture(
-    text,
-    *,
-    model=None,
-    model_max_length="512",
-    template="alpaca",
-    split="train",
-    duplicates=False,
-    parallel=False,
-    against=None,
-    lock=None,
-    json=None,
-    data_dir=None,
-    seed="42",
-    mix_rows=None,
-    mix_temperature="1.0",
-    filter_parallel=False,
-    drop_contaminated=None,
-    num_proc="1",
-):
-    """Show the datasets of the mixture TEXT: rows and share of each.
+def mixture(flags: MixtureFlags) -> None:
+    """Show the datasets of a mixture and what they add up to; write its lockfile and the table as JSON if asked.
 
-    With --model also its target tokens, and what of them --model_max_length takes away; with --duplicates the rows that
-    a dataset has more than once, and that several have; with --parallel the flaws of parallel text. --against SETS
-    (test sets, separated by commas) lists the rows that overlap with them, worst first. --lock FILE writes down the
-    resolution, with the sha256 of each script and raw file, for `train --lock FILE`; --json FILE writes the table.
-    --mix_rows N sets the number of rows in all, --mix_temperature T gives each dataset a share of n^(1/T); --seed is
-    what a draw depends on. --filter_parallel and --drop_contaminated SETS leave rows out, as they do in training; the
-    other reports are of what remains. With --num_proc N that many processes tokenize. No weights are loaded.
+    No weights are loaded.
     """
     selection = Selection(
-        whole_number("seed", seed, least=0),
-        None if mix_rows is None else whole_number("mix_rows", mix_rows),
-        above_zero("mix_temperature", mix_temperature),
-        filter_parallel,
-        drop_contaminated,
+        flags.seed, flags.mix_rows, flags.mix_temperature, flags.filter_parallel, flags.drop_contaminated
     )
-    check_template(template)
-    max_length = whole_number("model_max_length", model_max_length)
-    loaded = load_mixture(text, split, data_dir, selection)
-    tests = load_tests(against, data_dir)
+    tokenizer = None if flags.model is None else load_tokenizer(model_folder.find(flags.model))
+    loaded = load_mixture(flags.mixture, flags.split, flags.data_dir, selection)
+    tests = load_tests(flags.against, flags.data_dir)
     left = kept(loaded)
-    if model is None:
-        terms = [term.counts() for term in left.terms]
-    else:
-        tokenizer = load_tokenizer(model_folder.find(model))
-        encoded = encode(loaded, tokenizer, template, max_length, whole_number("num_proc", num_proc))
-        terms = [term.facts() for term in encoded.terms]
-    if duplicates:
-        terms = [term | more for term, more in zip(terms, overlap.duplicates(left), strict=True)]
-    if parallel:
-        counts = quality.count(left, quality.flaws(left))
-        terms = [term | more for term, more in zip(terms, counts, strict=True)]
-    report = {"mixture": text, "model": model, "model_max_length": max_length, "terms": terms}
+    report: dict = {"mixture": flags.mixture, "model": flags.model, "model_max_length": flags.model_max_length}
+    terms = counted(flags, loaded, left, tokenizer)
+    found, held_out = [], overlap.HeldOut(tests)
     if tests:
-        held_out = overlap.HeldOut(tests)
         found = overlap.contamination(left, held_out)
         hits = Counter(hit["from"] for hit in found)
-        report["terms"] = terms = [term | {"contaminated": hits[term["from"]]} for term in terms]
-        report |= {"against": against, "contaminated": found, "tests_too_short": held_out.short}
+        terms = [term | {"contaminated": hits[term["from"]]} for term in terms]
+    report["terms"] = terms
+    if tests:
+        report |= {"against": flags.against, "contaminated": found, "tests_too_short": held_out.short}
     report["languages"] = by_language(terms)
     print(table(terms))
     if tests:
-        print(worst(found, left, against, held_out.short))
-    if lock is not None:
-        write_lock(loaded, lock)
-        print(f"wrote {lock}", file=sys.stderr)
-    if json is not None:
-        write_json(Path(json), report)
-        print(f"wrote {json}", file=sys.stderr)
+        print(worst(found, left, flags.against, held_out.short))
+    if flags.lock is not None:
+        write_lock(loaded, flags.lock)
+    if flags.json is not None:
+        write_json(Path(flags.json), report)
+    done(*filter(None, (flags.lock, flags.json)), then=f"xllm train BASE {shlex.quote(flags.mixture)}")
+
+
+def counted(flags: MixtureFlags, loaded: Mixture, left: Mixture, tokenizer) -> list[dict]:
+    """What is counted of each dataset: rows or tokens, and the reports that were asked for."""
+    if tokenizer is None:
+        terms = [term.counts() for term in left.terms]
+    else:
+        encoded = encode(loaded, tokenizer, flags.template, flags.model_max_length, flags.num_proc)
+        terms = [term.facts() for term in encoded.terms]
+    if flags.duplicates:
+        terms = [term | more for term, more in zip(terms, overlap.duplicates(left), strict=True)]
+    if flags.parallel:
+        counts = quality.count(left, quality.flaws(left))
+        terms = [term | more for term, more in zip(terms, counts, strict=True)]
+    return terms
 
 
 def worst(found: list[overlap.Hit], mixture: Mixture, against: str, short: int) -> str:

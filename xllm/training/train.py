@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from xllm import cache
 from xllm.artifacts import model_card, model_folder
 from xllm.artifacts.run_info import RunInfo
+from xllm.cli import done
 from xllm.errors import XllmError
 from xllm.files import growing, whole
 from xllm.mixture.encoding import Encoded, check_lost, encode
@@ -22,11 +24,12 @@ from xllm.mixture.mixture import Mixture, Selection
 from xllm.models.load import load_model, load_tokenizer
 from xllm.packing.packed import make_losses
 from xllm.training import checkpoint, memory, monitor, resume
-from xllm.training.arguments import Request, read
+from xllm.training.flags import TrainFlags
 from xllm.training.flops import matrix_rate
 from xllm.training.held_out import Develop, Held
 from xllm.training.layout import Steps
 from xllm.training.plot import plot
+from xllm.training.request import Request, read
 from xllm.training.sharding import shard, whole_weights
 from xllm.training.trainer import StepTrainer
 
@@ -44,32 +47,34 @@ class Prepared:
     questions: Mixture | None
 
 
-def main(argv: list[str]) -> None:
+def train(flags: TrainFlags) -> None:
     """Train as the command line says, and print the folder of the new model."""
-    request = read(argv)
-    run = RunInfo("train", argv)
+    request = read(flags)
+    run = RunInfo("train", flags)
     with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its log
         prepared = prepare(request)
         place, keep = Path(request.training.output_dir), request.training.save_strategy != "no"
         resume.check(place, settings(request, prepared), keep)
         if request.data.prepare_only:
             return
-        train(request, prepared, run)
+        tune(request, prepared, run)
     if request.training.process_index == 0:
         print(request.output)
+        done(then=f"bash script/inference.sh {shlex.quote(request.output.name)} DATASET")
 
 
 def prepare(request: Request) -> Prepared:
     """Load and encode the mixture. Raises XllmError where nothing is left to train on."""
-    data, source = request.data, model_folder.find(request.base)
+    data = request.data
+    source = model_folder.find(data.base)
     tokenizer = load_tokenizer(source)
     selection = Selection(
         request.training.seed, data.mix_rows, data.mix_temperature, data.filter_parallel, data.drop_contaminated
     )
-    mixture = load_mixture(request.mixture, "train", data.data_dir, selection)
+    mixture = load_mixture(data.mixture, "train", data.data_dir, selection)
     if data.lock is not None:
         check_lock(mixture, data.lock)
-    encoded = encode(mixture, tokenizer, data.template, data.model_max_length, data.num_proc)
+    encoded = encode(mixture, tokenizer, request.template, data.model_max_length, data.num_proc)
     if not len(encoded.rows):
         raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
     if data.max_lost is not None:
@@ -80,13 +85,13 @@ def prepare(request: Request) -> Prepared:
         text and load_mixture(text, data.eval_split, data.data_dir) for text in (data.eval_mixture, data.dev)
     )
     if held_out:
-        held_out = encode(held_out, tokenizer, data.template, data.model_max_length, data.num_proc)
+        held_out = encode(held_out, tokenizer, request.template, data.model_max_length, data.num_proc)
         if not len(held_out.rows):
             raise XllmError(f"no row of {data.eval_mixture} has any response left")
     return Prepared(source, tokenizer, mixture, encoded, held_out or None, questions or None)
 
 
-def train(request: Request, prepared: Prepared, run: RunInfo) -> None:
+def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
     """Tune the model and save it, whole or not at all. With --save_steps, what an interrupted run has saved stays, and
     the next one goes on from there."""
     args = request.training
@@ -120,10 +125,10 @@ def settings(request: Request, prepared: Prepared) -> dict:
     """All that decides what comes out of a run."""
     args, data = request.training, request.data
     return {
-        "base": {"name": request.base, "sha256": cache.model_files(prepared.source)},
+        "base": {"name": data.base, "sha256": cache.model_files(prepared.source)},
         "mixture": prepared.mixture.facts(),
         "encoding": {
-            "template": data.template,
+            "template": request.template,
             "model_max_length": data.model_max_length,
             "terms": [term.facts() for term in prepared.encoded.terms],
         },
@@ -169,7 +174,7 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     except (ValueError, RuntimeError, ImportError) as error:  # flags that don't go together
         raise XllmError(f"the Trainer refuses these flags: {error}") from error
     if held_out or prepared.questions:
-        held = Held(held_out, prepared.questions, data.template, prepared.tokenizer)
+        held = Held(held_out, prepared.questions, request.template, prepared.tokenizer)
         trainer.add_callback(Develop(trainer, held, args.eval_steps))
     return trainer
 

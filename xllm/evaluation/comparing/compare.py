@@ -13,17 +13,17 @@ from tabulate import tabulate
 from xllm.artifacts import answers, model_folder
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import LOWER_IS_BETTER
-from xllm.errors import XllmError, unknown
+from xllm.cli import done
+from xllm.errors import XllmError
 from xllm.evaluation.comparing import examples as differing
 from xllm.evaluation.comparing.examples import LETTERS, Example
+from xllm.evaluation.flags import CompareFlags
 from xllm.evaluation.html_page import render
 from xllm.evaluation.measured import Measured
 from xllm.evaluation.metrics import registry
 from xllm.evaluation.significance import Difference, difference, holm, interval, resampled
 from xllm.files import whole
-from xllm.values import whole_number
 
-BY = ("from", "length", "language")
 ON_A_PAGE = 10  # rows of each kind in an HTML file, if not told otherwise
 
 
@@ -51,39 +51,33 @@ class Line:
     corrected: list[float] = field(default_factory=list)  # the differences' p-values of randomisation by Holm
 
 
-def compare(*models_, dataset=None, metrics=None, tokenize=None, by="from", examples="0", html=None):
-    """Score the answers of several MODELS, the first being the baseline, to the same rows.
+def compare(flags: CompareFlags) -> None:
+    """Score the answers of several models, the first being the baseline, to the same rows.
 
-    DATASET names one, or several separated by commas; all that every model has answered, if not given. Each difference
-    to the baseline comes with its 95 % interval and with p-values, two-sided: by paired bootstrap (1,000 draws), by
-    approximate randomisation (10,000 trials), and by Holm's correction of the latter for all lines with the same
-    metric (and model); for sacrebleu's metrics also as `sacrebleu --paired-bs` prints it, which counts one side alone.
-
-    BY from gives a line to each dataset, length to each quarter of a dataset's inputs by their length, language to each
-    language over all datasets. EXAMPLES shows so many rows of each dataset where the baseline loses most, and wins
-    most, to each other model. HTML writes all of it to a file. METRICS and TOKENIZE are those of evaluate.
+    Each difference to the baseline comes with its 95 % interval and with p-values, two-sided: by paired bootstrap
+    (1,000 draws), by approximate randomisation (10,000 trials), and by Holm's correction of the latter for all lines
+    with the same metric (and model); for sacrebleu's metrics also as `sacrebleu --paired-bs` prints it, which counts
+    one side alone.
     """
-    wanted, count = registry.parse(metrics, tokenize), whole_number("examples", examples, 0)
-    if html is not None and (not Path(html).name or Path(html).is_dir()):
-        raise XllmError(f"--html {html!r}: it must be the name of a file")
-    if by not in BY:
-        raise unknown("grouping", by, BY)
-    names = _names(models_)
-    sheets = _sheets(models_, _datasets(models_, dataset))
-    if by == "language":
+    wanted = registry.parse(flags.metrics, flags.tokenize)
+    if flags.html is not None and (not Path(flags.html).name or Path(flags.html).is_dir()):
+        raise XllmError(f"--html {flags.html!r}: it must be the name of a file")
+    names = _names(flags.models)
+    sheets = _sheets(flags.models, _datasets(flags.models, flags.dataset))
+    if flags.by == "language":
         _check_once(sheets)
     registry.check([own[0] for own in sheets], wanted)
-    lines = compared([cut for own in sheets for cut in _cuts(own, wanted, by)])
+    lines = compared([cut for own in sheets for cut in _cuts(own, wanted, flags.by)])
     if not lines:
         raise XllmError("there is nothing to score in these answers")
-    shown = [example for own in sheets for example in differing.examples(own, count)]
-    if html is not None:
-        most = shown if count else [example for own in sheets for example in differing.examples(own, ON_A_PAGE)]
-        with whole(Path(html)) as place:
+    shown = [example for own in sheets for example in differing.examples(own, flags.examples)]
+    if flags.html is not None:
+        most = shown if flags.examples else [row for own in sheets for row in differing.examples(own, ON_A_PAGE)]
+        with whole(Path(flags.html)) as place:
             place.write_text(page(names, lines, most), encoding="utf-8")
-        print(html, file=sys.stderr)
     parts = [legend(names), table(lines), "\n".join(f"{metric}  {made}" for metric, made in signatures(lines))]
     print("\n\n".join([*parts, *map(differing.text, shown)]))
+    done(*filter(None, [flags.html]), then=f"xllm report {' '.join(flags.models)}")
 
 
 def _names(models_: tuple[str, ...]) -> list[str]:

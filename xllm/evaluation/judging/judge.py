@@ -5,76 +5,53 @@ from contextlib import ExitStack
 
 from xllm.artifacts import journal, model_folder
 from xllm.artifacts.run_info import RunInfo
+from xllm.cli import done
 from xllm.errors import RowsFailed, XllmError
+from xllm.evaluation.flags import JudgeFlags
 from xllm.evaluation.judging import calls, tally, verdicts
 from xllm.evaluation.judging.calls import OWN, Endpoint
 from xllm.evaluation.judging.request import Request, Sheet, read
 from xllm.evaluation.judging.tally import Tally
 from xllm.files import read_jsonl
-from xllm.values import above_zero, whole_number
 
 HOTTEST = 2.0  # temperature that the API takes
 
 
-def judge(
-    *models_,
-    dataset,
-    judge_url,
-    judge_model,
-    samples="1",
-    temperature=None,
-    max_tokens="1024",
-    concurrency="4",
-    timeout="120",
-    retries="5",
-    price_in=None,
-    price_out=None,
-    overwrite=False,
-):
-    """Let JUDGE_MODEL at JUDGE_URL, an OpenAI-compatible API such as http://127.0.0.1:8000/v1, judge answers.
+def judge(flags: JudgeFlags) -> None:
+    """Let a model behind an OpenAI-compatible API judge answers.
 
-    judge A B: which model answers better, row by row, in both orders (FairEval); wins are those of A. An answer in
-    another language than it should be, or an empty one, loses without a call.
-    judge MODEL: whether answers to reading questions (xquad, mlqa) are right.
+    Two models: which answers better, row by row, in both orders (FairEval); an answer in another language than it
+    should be, or an empty one, loses without a call. One model: whether answers to reading questions are right.
 
-    DATASET names one, or several separated by commas. SAMPLES of each call are drawn and averaged, at a TEMPERATURE
-    above 0 if more than one (0, if not given; `default` leaves it to the judge, as reasoning models want it).
-    MAX_TOKENS bounds a reply. CONCURRENCY calls are made at a time; one that gets no reply within TIMEOUT seconds, or
-    none that can be used, is made again, RETRIES times at most. With PRICE_IN and PRICE_OUT, of a million tokens, the
-    table tells the cost. The API's key is read from OPENAI_API_KEY.
-
-    Each reply is in a journal at once: the same command goes on after a kill, and makes the calls again that failed.
-    OVERWRITE judges anew, but goes on with what the same settings have begun.
+    Each reply is in a journal at once: the same command resumes after a kill, and makes the calls again that failed.
     """
-    flags = {name: value for name, value in locals().items() if name != "models_" and value not in (None, False)}
-    request, prices = _request(models_, flags), tally.prices(price_in, price_out)
-    tallies = run(request, calls.connect(request.endpoint), read(request, dataset), overwrite)
-    print(tally.table(model_folder.names_apart(models_), tallies, prices))
+    request, prices = _request(flags), tally.prices(flags.price_in, flags.price_out)
+    tallies = run(request, calls.connect(request.endpoint), read(request, flags.dataset), flags)
+    print(tally.table(model_folder.names_apart(flags.models), tallies, prices))
     if failed := [reason for own in tallies for reason in own.failed]:
         rows = sum(len(own.rows) for own in tallies)
         raise RowsFailed(
             f"{len(failed)} of {rows} rows have no verdict, since calls failed ({failed[0]}); "
             "the same command makes these again"
         )
+    done(then=f"xllm report {' '.join(flags.models)}")
 
 
-def _request(models_: tuple[str, ...], flags: dict[str, str]) -> Request:
-    if len(models_) not in (1, 2):
-        raise XllmError(f"judge takes two models to compare, or one; here are {len(models_)}")
-    samples = whole_number("samples", flags["samples"])
-    endpoint = Endpoint(
-        calls.check_url(flags["judge_url"]),
-        flags["judge_model"].strip(),
-        _temperature(flags.get("temperature"), samples),
-        whole_number("max_tokens", flags["max_tokens"]),
-        above_zero("timeout", flags["timeout"]),
-        whole_number("retries", flags["retries"], least=0),
-        whole_number("concurrency", flags["concurrency"]),
-    )
-    if not endpoint.model:
+def _request(flags: JudgeFlags) -> Request:
+    if len(flags.models) > 2:
+        raise XllmError(f"judge takes two models to compare, or one; here are {len(flags.models)}")
+    if not flags.judge_model.strip():
         raise XllmError("--judge_model is empty; it must be a name that the API knows")
-    words = [f"--{flag}={value}" for flag, value in flags.items()]
-    return Request(models_, endpoint, samples, [*models_, *words])
+    endpoint = Endpoint(
+        calls.check_url(flags.judge_url),
+        flags.judge_model.strip(),
+        _temperature(flags.temperature, flags.samples),
+        flags.max_tokens,
+        flags.timeout,
+        flags.retries,
+        flags.concurrency,
+    )
+    return Request(flags.models, endpoint, flags.samples)
 
 
 def _temperature(text: str | None, samples: int) -> float | None:
@@ -91,35 +68,41 @@ def _temperature(text: str | None, samples: int) -> float | None:
     return value
 
 
-def run(request: Request, client, sheets: list[Sheet], overwrite: bool) -> list[Tally]:
+def run(request: Request, client, sheets: list[Sheet], flags: JudgeFlags) -> list[Tally]:
     """Judge what hasn't been yet, and write it; what is known in the end of every dataset.
 
     Raises XllmError where other settings have judged before.
     """
-    info, begun, found = RunInfo("judge", request.words), [], []
-    known = [sheet.dataset for sheet in sheets if sheet.done and not overwrite]
-    if not overwrite:
+    info = RunInfo("judge", flags)
+    if not flags.overwrite:
         for sheet in sheets:
             sheet.check_settings()
+    waiting = [sheet for sheet in sheets if flags.overwrite or not sheet.done]
+    begun: list[Sheet] = []
     with ExitStack() as locks:
         try:
-            for sheet in (sheet for sheet in sheets if sheet.dataset not in known):
-                locks.callback(journal.begin(sheet.journal, sheet.settings, overwrite).release)
+            for sheet in waiting:
+                locks.callback(journal.begin(sheet.journal, sheet.settings, flags.overwrite).release)
                 begun.append(sheet)
-            for sheet in sheets:
-                rows = read_jsonl(sheet.output) if sheet.dataset in known else _judge(request, client, sheet)
-                found.append(_tallies(request, sheet, rows))
-                if sheet.dataset not in known:
-                    sheet.write(rows, [own.scored for own in found[-1]], info)
+            found = [_tallied(request, sheet, client if sheet in waiting else None, info) for sheet in sheets]
         except XllmError:
             for sheet in begun:
                 journal.abandon(sheet.journal)
             raise
         # only now: else a command that judges several anew, and is killed, would judge the first once more
         for sheet, own in zip(sheets, found, strict=True):
-            if sheet.dataset not in known and not any(part.failed for part in own):
+            if sheet in waiting and not any(part.failed for part in own):
                 sheet.end()
     return [part for own in found for part in own]
+
+
+def _tallied(request: Request, sheet: Sheet, client, info: RunInfo) -> list[Tally]:
+    """What the verdicts on a dataset come to: those that are there, or, by a `client`, new ones, which are written."""
+    rows = read_jsonl(sheet.output) if client is None else _judge(request, client, sheet)
+    found = _tallies(request, sheet, rows)
+    if client is not None:
+        sheet.write(rows, [own.scored for own in found], info)
+    return found
 
 
 def _judge(request: Request, client, sheet: Sheet) -> list[dict]:

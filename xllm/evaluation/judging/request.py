@@ -24,7 +24,6 @@ class Request:
     models: tuple[str, ...]  # A, and B if there is one
     endpoint: Endpoint
     samples: int
-    words: list[str]  # of the command line
 
     @property
     def protocol(self) -> Protocol:

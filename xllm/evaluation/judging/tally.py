@@ -13,7 +13,6 @@ from xllm.evaluation.judging import verdicts
 from xllm.evaluation.judging.verdicts import Protocol
 from xllm.evaluation.measured import mean
 from xllm.evaluation.significance import interval, resampled
-from xllm.values import above_zero
 
 MILLION = 1_000_000
 TOKENS = ("prompt_tokens", "completion_tokens")
@@ -44,11 +43,13 @@ class Tally:
         return sum(row["verdict"] == verdict for row in self.rows)
 
 
-def prices(price_in: str | None, price_out: str | None) -> tuple[float, float] | None:
+def prices(price_in: float | None, price_out: float | None) -> tuple[float, float] | None:
     """What a million tokens cost, read and written. Raises XllmError where one of the two is missing."""
-    if (price_in is None) != (price_out is None):
+    if price_in is None and price_out is None:
+        return None
+    if price_in is None or price_out is None:
         raise XllmError(f"--price_{'out' if price_out is None else 'in'} is missing; a call has both to pay")
-    return None if price_in is None else (above_zero("price_in", price_in), above_zero("price_out", price_out))
+    return price_in, price_out
 
 
 def count(protocol: Protocol, answers: Answers, rows: list[dict], signature: str) -> Tally:

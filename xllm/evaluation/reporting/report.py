@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 from xllm.artifacts import model_folder, scores, votes
+from xllm.cli import done
 from xllm.errors import XllmError
+from xllm.evaluation.flags import ReportFlags
 from xllm.evaluation.reporting import html, latex, plots, text, vote_counts
 from xllm.evaluation.reporting.table import Table, make, read
 from xllm.evaluation.reporting.vote_counts import Pair
@@ -13,38 +15,34 @@ from xllm.files import whole
 PLOTS = ("bars-*", "radar-*")  # file names
 
 
-def report(*models_, output="report"):
-    """Collect the scores of MODELS into one table by dataset and language, with averages. The table goes to stdout.
+def report(flags: ReportFlags) -> None:
+    """Collect the scores of several models into one table by dataset and language, with averages, as report.md,
+    report.csv, report.tex and report.html, with plots as PNG and SVG.
 
-    MODELS are names under model/ or folders, as model/*; of these, folders without scores are left out. OUTPUT is the
-    folder of report.md, report.csv, report.tex and report.html, all of it once each, and of the plots, PNG and SVG.
     Scores are those that `evaluate` has written. Averages count the datasets alone that all models have a score of.
     Votes of the chat page (votes.jsonl beside the models) are counted, too; where there are no scores, they are all.
     """
-    folder = Path(output)
-    if not output:
+    folder = Path(flags.output)
+    if not flags.output:
         raise XllmError("--output is empty; it must be the name of a folder")
     if folder.exists() and not folder.is_dir():
-        raise XllmError(f"--output {output}: there is a file of this name")
-    folders = _folders(models_)
+        raise XllmError(f"--output {flags.output}: there is a file of this name")
+    folders = _folders(flags.models)
     names = model_folder.names_apart(list(map(str, folders)))
     table = make([read(name, own) for name, own in zip(names, folders, strict=True) if _has_scores(own)])
     counted = _votes(folders, names)
     if not table.lines and not counted:
-        raise XllmError(f"there are no scores of {', '.join(models_)}; first: python -m xllm evaluate MODEL")
+        raise XllmError(f"there are no scores of {', '.join(flags.models)}; first: xllm evaluate MODEL")
     files = _files(table, counted) if table.lines else {"report.md": f"{text.voted(counted)}\n".encode()}
     write(folder, files)
     for stale in sorted({path.name for kind in PLOTS for path in folder.glob(kind)} - set(files)):
         print(f"of an earlier report: {folder / stale}", file=sys.stderr)
-    for name in files:
-        print(folder / name, file=sys.stderr)
     print(text.scores(table) if table.lines else text.voted(counted))
+    done(*(folder / name for name in files))
 
 
 def _folders(names: tuple[str, ...]) -> list[Path]:
     """The models' folders, each once; those without scores are told. Raises XllmError for a name that there isn't."""
-    if not names:
-        raise XllmError("report needs MODELS; as: python -m xllm report model/*")
     found = {folder.resolve(): folder for folder in map(_folder, names) if folder.is_dir()}  # not model/README.md
     for folder in found.values():
         if not _has_scores(folder):

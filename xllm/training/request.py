@@ -1,0 +1,108 @@
+"""What a command line of `train` comes to; all that can be checked without data or weights is checked here."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import HfArgumentParser, TrainingArguments
+
+from xllm.artifacts import model_folder
+from xllm.cli import TRUE
+from xllm.errors import XllmError
+from xllm.files import check_name, partial
+from xllm.models.load import load_config, skeleton, window
+from xllm.templates import TEXT
+from xllm.training import recipe
+from xllm.training.flags import CONTINUE, TrainFlags
+
+STEPS = 500  # Trainer wants a number where no checkpoints are saved, too
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to train, on what, and into which folder."""
+
+    output: Path
+    template: str
+    rows_a_step: int
+    processes: int
+    data: TrainFlags
+    training: TrainingArguments  # its output_dir is where the work goes on until it is whole
+
+
+def read(flags: TrainFlags) -> Request:
+    """Check a command line. Raises XllmError for flags that can't be or would have no effect."""
+    config = load_config(model_folder.find(flags.base))
+    length, seen = flags.model_max_length, window(config)
+    if seen and length > seen:
+        raise XllmError(f"--model_max_length {length} is longer than the model's window of {seen}")
+    if flags.eval_steps is not None and not (flags.eval_mixture or flags.dev):
+        raise XllmError(f"--eval_steps {flags.eval_steps} has no effect without --eval_mixture or --dev")
+    if flags.method == CONTINUE and flags.template not in (None, TEXT):
+        raise XllmError(f"--template {flags.template}: the METHOD continue trains on plain text, without a prompt")
+    output = _output(flags)
+    processes = int(os.environ.get("WORLD_SIZE") or (flags.prepare_only and os.environ.get("NPROC")) or 1)
+    _check_sharding(flags, processes)
+    rows = recipe.rows_a_step(
+        flags.global_batch_size, flags.per_device_train_batch_size, flags.gradient_accumulation_steps, processes
+    )
+    training = _training_arguments(flags, skeleton(config).num_parameters(), output)
+    if training.n_gpu > 1 and not flags.prepare_only:
+        raise XllmError(
+            f"one process sees {training.n_gpu} GPUs: use all by bash script/train.sh, or one by CUDA_VISIBLE_DEVICES=0"
+        )
+    assert flags.prepare_only or training.world_size == processes
+    template = flags.template or (TEXT if flags.method == CONTINUE else "alpaca")
+    return Request(output, template, rows, processes, flags, training)
+
+
+def _training_arguments(flags: TrainFlags, parameters: int, output: Path) -> TrainingArguments:
+    """The recipe's settings for a base model of that many parameters, and what the command line passes on."""
+    settings = recipe.defaults(parameters) | recipe.machine()
+    if flags.others.get("fp16", "False").lower() in TRUE:
+        settings.pop("bf16", None)
+    if flags.save_steps is not None:
+        settings["save_strategy"] = "steps"
+    # a batch of the Trainer is a whole step
+    settings |= {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 1, "eval_steps": flags.eval_steps}
+    parser = _Parser(TrainingArguments, allow_abbrev=False)
+    parser.set_defaults(**settings, save_steps=flags.save_steps or STEPS, output_dir=str(output))
+    words = [f"--{name}={value}" for name, value in flags.others.items()]
+    try:
+        [training] = parser.parse_args_into_dataclasses(words, look_for_args_file=False)
+    except (ValueError, ImportError, OSError) as error:  # TrainingArguments checks its values as it is made
+        raise XllmError(str(error)) from error
+    training.output_dir = str(partial(output))
+    return training
+
+
+class _Parser(HfArgumentParser):
+    def error(self, message: str) -> None:
+        raise XllmError(f"{message.removeprefix('argument ')}; see: xllm train --help_all")
+
+
+def _check_sharding(flags: TrainFlags, processes: int) -> None:
+    for flag in ("hsdp_group", "cpu_offload"):
+        if getattr(flags, flag) and processes == 1:
+            raise XllmError(f"--{flag}: one process shards nothing; start several by bash script/train.sh")
+    for flag in ("ddp_backend", "ddp_timeout"):
+        if flag in flags.others and processes == 1:
+            raise XllmError(f"--{flag} has no effect with one process; start several by bash script/train.sh")
+    if flags.hsdp_group is not None and processes % flags.hsdp_group:
+        raise XllmError(f"--hsdp_group {flags.hsdp_group}: it must divide the {processes} processes")
+    if flags.cpu_offload and not torch.cuda.is_available():
+        raise XllmError("--cpu_offload: there is no GPU here whose memory it could spare")
+
+
+def _output(flags: TrainFlags) -> Path:
+    """The new model's folder."""
+    if flags.name is not None and flags.output_dir is not None:
+        raise XllmError(f"--name {flags.name} and --output_dir {flags.output_dir}: it must be one of them")
+    name = flags.name or f"{model_folder.short_name(flags.base)}.{flags.mixture}.{flags.method}"
+    if flags.output_dir is None and ("/" in name or name.startswith(".") or not name.strip() or not name.isprintable()):
+        raise XllmError(f"{name!r} can't be a model's name: it has '/', begins with a dot, or can't be printed")
+    output = check_name(Path(flags.output_dir or model_folder.MODELS / name).absolute())
+    if output.exists():
+        raise XllmError(f"{output} is there already; remove it, or give the new model a --name")
+    return output
