@@ -374,7 +374,7 @@ def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
         (["evaluate", "none.jsonl", "--task", "qa", "--lang", "zh"], "there is no file none.jsonl"),
         (["evaluate", "x.jsonl"], "x.jsonl has no run.json beside it, which says what it holds; tell: --task"),
         (["evaluate", "x.jsonl", "--task", "qa", "--lang", "xx"], "unknown language code 'xx'"),
-        (["evaluate", "x.jsonl", "--task", "quiz", "--lang", "zh"], "unknown task 'quiz'"),
+        (["evaluate", "x.jsonl", "--task", "quiz", "--lang", "zh"], "unknown value of --task 'quiz'"),
         (["evaluate", "x.jsonl", "--task", "qa", "--lang", "zh"], "a row (id 1) has no 'output' to score against"),
         (["evaluate", "mixed.jsonl", "--task", "qa", "--lang", "zh"], "mixed.jsonl mixes datasets (a, b)"),
         (["evaluate", "torn.jsonl", "--task", "qa", "--lang", "zh"], "malformed JSON: torn.jsonl, line 2"),

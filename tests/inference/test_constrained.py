@@ -149,7 +149,7 @@ def test_labels_of_which_one_begins_another_can_be_scored(cli, model, picks):
     ("words", "message"),
     [
         (["xquad_en", "--labels", "score"], "has none; its loading script gives no column 'labels'"),
-        (["xcopa_zh", "--labels", "guess"], "invalid choice: 'guess'"),
+        (["xcopa_zh", "--labels", "guess"], "unknown value of --labels 'guess'"),
         (["xcopa_zh", "--labels", "score", "--num_beams", "2"], "--labels score writes nothing"),
     ],
 )

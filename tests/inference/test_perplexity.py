@@ -64,7 +64,7 @@ def test_rows_beyond_the_window_are_counted(cli, llama, root, tmp_path):
     ("words", "message"),
     [
         (["mieval_en"], "no row of mieval_en has an output"),
-        (["xquad_en", "--template", "talk"], "unknown template 'talk'"),
+        (["xquad_en", "--template", "talk"], "unknown value of --template 'talk'"),
         (["xquad_en", "--split", "train"], "unknown split 'train'"),
     ],
 )

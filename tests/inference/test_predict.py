@@ -52,7 +52,7 @@ def test_answers_are_not_overwritten_unless_told(cli, sample, model):
     words = ("infer", model, "mieval_en[:2]", "--max_new_tokens", "2")
     assert cli(*words).code == 0
     outcome = cli(*words)
-    assert outcome.code == 2 and "--overwrite answers anew" in outcome.err
+    assert outcome.code == 2 and "--overwrite answers again" in outcome.err
     scores = [f"mieval_en[:2].{kind}metrics.json" for kind in ("", "judge.", "judge.b.")]
     for name in (*scores, "mieval_en[:2].judge.b.jsonl", "mieval_en.metrics.json"):
         (model / "test" / name).write_text("{}")
@@ -83,9 +83,9 @@ def test_the_template_is_that_of_the_tuning(cli, sample, model):
         (["MODEL", "xquad_en", "--temperature", "0.5"], "--temperature has no effect without --do_sample"),
         (["MODEL", "xquad_en", "--batch_size", "0"], "--batch_size 0"),
         (["MODEL", "xquad_en", "--template", "chat"], "has no chat template; templates without one: alpaca, raw"),
-        (["MODEL", "xquad_en", "--template", "chatty"], "unknown template 'chatty'; did you mean chat"),
+        (["MODEL", "xquad_en", "--template", "chatty"], "unknown value of --template 'chatty'; did you mean chat"),
         (["MODEL", "xquad_en", "--max_new_tokens", "640"], "the model's window has 640 tokens in all"),
-        (["MODEL", "xquad_en", "--limit", "0"], "--limit 0: it must be 1 or more"),
+        (["MODEL", "xquad_en", "--limit", "0"], "--limit 0: it must be a whole number, 1 or more"),
         (["MODEL", "xquad_en[:3]", "--limit", "2"], "--limit 2 goes with one dataset"),
         (["MODEL", "xquad_en", "--engine", "vllm"], "--engine vllm needs vLLM: pip install"),
         (["MODEL", "xquad_en", "--load_in_8bit"], "--load_in_8bit: there is no GPU here"),
@@ -180,4 +180,4 @@ def test_several_processes_answer_as_one(cli, root, model):
     outcome = cli("infer", *words[:2], "--batch_size", "2", *words[3:], "--overwrite")
     assert outcome.code == 3 and path.read_bytes() == together
     done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith("--overwrite answers anew")
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith("--overwrite answers again")

@@ -44,9 +44,9 @@ def test_spreads_its_rows_and_counts_all_lengths(cli, sample, llama, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["alpaca_en"], "missing a required argument: 'model'"),
+        (["alpaca_en"], "preview needs --model"),
         (["alpaca_en", "--model", "x", "-n", "0"], "--n 0: it must be a whole number, 1 or more"),
-        (["alpaca_en", "--model", "x", "-m", "0"], "too many positional arguments"),
+        (["alpaca_en", "--model", "x", "-m", "0"], "unknown flag '-m'"),
         (["alpaca_en", "--model", "nowhere"], "unknown model 'nowhere'"),
     ],
 )

@@ -43,7 +43,7 @@ def test_hours_follow_from_the_operations(plan, tmp_path):
     [
         (["--gpus", "0"], "--gpus 0: it must be a whole number, 1 or more"),
         (["--gpu_memory", "much"], "--gpu_memory much: it must be a number above 0"),
-        (["--mfu", "40"], "--mfu 40: it is a share, 1 at most"),
+        (["--mfu", "40"], "--mfu 40: it must be a number above 0, 1 at most"),
         (["--template", "x"], "'x'"),
     ],
 )

@@ -578,7 +578,7 @@ def test_samples_of_right_and_wrong_are_voted_on(judge, model, server):
     [
         (["a"], {}, "has the task None; one model's answers are judged where they are right or wrong"),
         (["a", "b", "c"], {}, "judge takes two models to compare, or one; here are 3"),
-        ([], {}, "here are 0"),
+        ([], {}, "judge needs MODELS"),
         (["a", "a"], {}, "a and a are the same model"),
         (["a", "./a"], {}, "a and ./a are the same model"),
         (["a", "nowhere"], {}, "unknown model 'nowhere'"),

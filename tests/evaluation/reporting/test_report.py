@@ -104,7 +104,7 @@ def test_what_evaluate_wrote_is_in_all_four_formats_each_number_with_its_signatu
     found = read_json(models / "base" / "test" / "translation_x_en-zh.metrics.json")["scored"][0]["scores"][0]
 
     outcome = cli("report", models / "base", models / "tuned")
-    assert outcome.code == 0 and outcome.err.splitlines()[0] == "report/report.md"
+    assert outcome.code == 0 and outcome.err.splitlines()[0] == "wrote report/report.md"
     line = table_of(outcome.out)["translation_x_en-zh", "BLEU"]
     shown = f"{found['value']:.2f}"
     assert line[4:6] == [shown, "**100.00**"] and table_of(outcome.out)["header"][4:6] == ["base", "tuned"]
@@ -482,12 +482,12 @@ def test_broken_files_are_one_line_and_nothing_is_written(cli, models, harm, mes
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "report needs MODELS; as: python -m xllm report model/*"),
+        ([], "report needs MODELS; see: xllm report --help"),
         (["model/a", "nowhere"], "unknown model 'nowhere'"),
         (["model/*"], "unknown model 'model/*'"),
         (["org/name"], "org/name has no scores; first: python -m xllm infer org/name DATASET --evaluate"),
-        (["model/empty"], "there are no scores of model/empty; first: python -m xllm evaluate"),
-        (["model/a", "--out", "x"], "unknown flag '--out'; did you mean --output?"),
+        (["model/empty"], "there are no scores of model/empty; first: xllm evaluate"),
+        (["model/a", "--out", "x"], "unknown flag '--out'; did you mean --output"),
         (["model/a", "--output"], "--output needs a value"),
         (["model/a", "--output="], "--output is empty"),
         (["model/a", "--output", "model/file"], "--output model/file: there is a file of this name"),

@@ -38,7 +38,7 @@ def report(flags: ReportFlags) -> None:
     for stale in sorted({path.name for kind in PLOTS for path in folder.glob(kind)} - set(files)):
         print(f"of an earlier report: {folder / stale}", file=sys.stderr)
     print(text.scores(table) if table.lines else text.voted(counted))
-    done(*(folder / name for name in files))
+    done(*(folder / name for name in files if not name.endswith((".png", ".svg"))))  # plots stand in the report
 
 
 def _folders(names: tuple[str, ...]) -> list[Path]:
