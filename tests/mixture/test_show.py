@@ -115,7 +115,9 @@ def test_a_lockfile_holds_what_is_left_out(cli, sample, llama, tmp_path):
     assert cli(*words, *flags).code == 0
     assert "filter_parallel is False, locked True" in cli(*words, *flags[1:]).err
     assert "drop_contaminated is None, locked 'xquad_en'" in cli(*words, flags[0], *flags[3:]).err
-    assert cli("mixture", text, "--filter_parallel=maybe").err.startswith("xllm: --filter_parallel maybe: it is a switch")
+    assert cli("mixture", text, "--filter_parallel=maybe").err.startswith(
+        "xllm: --filter_parallel maybe: it is a switch"
+    )
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,10 @@ PRODUCT = ["BASE", "alpaca_en", "--per_device_train_batch_size", "4"]
             "isn't --per_device_train_batch_size 4 × --gradient_accumulation_steps 3 × 1",
         ),
         (PRODUCT, "micro-batches go by --tokens_per_micro_batch"),
-        (["BASE", "alpaca_en", "--tokens_per_micro_batch", "0"], "--tokens_per_micro_batch 0: it must be a whole number, 1 or more"),
+        (
+            ["BASE", "alpaca_en", "--tokens_per_micro_batch", "0"],
+            "--tokens_per_micro_batch 0: it must be a whole number, 1 or more",
+        ),
         (["BASE", "alpaca_en", "--tokens_per_micro_batch", "50"], "tokens of the longest row"),
         (["BASE", "alpaca_en", "--save_steps", "0"], "--save_steps 0: it must be a whole number, 1 or more"),
         (["BASE", "alpaca_en", "--cpu_offload"], "--cpu_offload: one process shards nothing"),

@@ -313,7 +313,10 @@ def test_macro_f1_is_taken_anew_for_each_draw():
             ["compare", "base", "tuned", "--dataset", "xquad_zh"],
             "base has no answers to xquad_zh; first: python -m xllm infer",
         ),
-        (["compare", "base", "tuned", "--by", "size"], "unknown value of --by 'size'; there are: from, language, length"),
+        (
+            ["compare", "base", "tuned", "--by", "size"],
+            "unknown value of --by 'size'; there are: from, language, length",
+        ),
         (["compare", "base", "tuned", "--examples", "-1"], "--examples -1: it must be a whole number, 0 or more"),
         (["compare", "base", "tuned", "--dataset", "xquad_en", "--metrics", "BLEU"], "BLEU doesn't fit these answers"),
         (["compare", "base", "nowhere"], "unknown model 'nowhere'"),
