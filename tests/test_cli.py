@@ -197,10 +197,6 @@ def sample_data(sample, tmp_path, monkeypatch):
         ),
         (["train", "a", "b", "--neftune_noise_alpha", "5"], "transformers has this flag, but it has no effect here"),
         (["train", "a", "b", "--learning_rat", "1"], "unknown flag '--learning_rat'; did you mean --learning_rate"),
-        (
-            ["train", "a", "b", "--gradient_checkpointing"],
-            "--gradient_checkpointing: its name is --activation_checkpoint",
-        ),
         (["infer", "a", "b", "--limit", "0"], "--limit 0: it must be a whole number, 1 or more"),
         (["infer", "a", "b", "--limit", "1e3"], "--limit 1e3: it must be a whole number, 1 or more"),
         (["infer", "a", "b", "--limit", "１"], "--limit １: it must be a whole number, 1 or more"),

@@ -574,10 +574,10 @@ def test_importing_the_page_does_nothing():
     ("words", "message"),
     [
         (["nowhere"], "unknown model 'nowhere'"),
-        (["x", "--prot", "1"], "unrecognized arguments: --prot"),
-        (["x", "--port", "0"], "'0' isn't a whole number, 1 or more"),
-        (["x", "--port", "80000"], "80000 isn't a port, 1 to 65535"),
-        (["x", "--at_once", "0"], "'0' isn't a whole number, 1 or more"),
+        (["x", "--prot", "1"], "unknown flag '--prot'; did you mean --port"),
+        (["x", "--port", "0"], "0: it must be a whole number, 1 or more"),
+        (["x", "--port", "80000"], "--port 80000: it must be a whole number, 1 or more, 65535 at most"),
+        (["x", "--at_once", "0"], "0: it must be a whole number, 1 or more"),
         (["x", "--auth", "ada:lovelace"], "--auth takes env:NAME, an environment variable, or a file"),
     ],
 )
