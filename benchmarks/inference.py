@@ -23,7 +23,8 @@ from xllm.artifacts import model_folder
 from xllm.artifacts.journal import Journal
 from xllm.inference import answering
 from xllm.inference.constrained import Label, after_prompts
-from xllm.inference.engine import Decoding, Engine, device_and_dtype
+from xllm.inference.engine import Decoding, device_and_dtype
+from xllm.inference.hf import HFEngine
 from xllm.inference.ranks import Ranks
 from xllm.mixture.load import load_mixture
 from xllm.templates import encode_prompts, word
@@ -97,7 +98,7 @@ class Reference:
     """x-LLM's way."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.engine = args, Engine.load(model_folder.find(args.model))
+        self.args, self.engine = args, HFEngine.load(model_folder.find(args.model))
 
     def run(self, rows: list[dict]) -> list:
         pairs = [(row["instruction"], row["input"]) for row in rows]

@@ -211,16 +211,16 @@ MEMORY = """
 import resource, sys
 from transformers import LlamaConfig
 from xllm.inference import predict, answering, vllm
-from xllm.inference.engine import Engine
+from xllm.inference.hf import HFEngine
 from xllm.__main__ import main
 
-load = Engine.load
+load = HFEngine.load
 def limited(*args):
     engine = load(*args)
     here = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (here + ROOM, here + ROOM))
     return engine
-Engine.load = limited
+HFEngine.load = limited
 sys.exit(main(sys.argv[1:]))
 """
 

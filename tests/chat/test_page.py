@@ -537,12 +537,13 @@ def test_a_wrong_password_does_not_open_the_page(site, page_of, tmp_path, visit)
 def test_answers_gradio_s_client_as_the_engine_does(page_of, llama):
     from gradio_client import Client
 
-    from xllm.inference.engine import Decoding, Engine
+    from xllm.inference.engine import Decoding
+    from xllm.inference.hf import HFEngine
     from xllm.templates import encode_prompts
 
     client = Client(page_of(llama), verbose=False)
     settings = ["alpaca", 10, 1, False, 0.7, 0.75, 40]
-    engine = Engine.load(str(llama))
+    engine = HFEngine.load(str(llama))
     prompts = encode_prompts([("Say hello.", "你好")], "alpaca", engine.tokenizer)
     [expected] = engine.answer(prompts, Decoding(max_new_tokens=10))
     assert client.predict("Say hello.", "你好", *settings, api_name="/answer") == expected

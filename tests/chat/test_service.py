@@ -13,7 +13,8 @@ import torch
 from xllm.chat.model_pool import Shelf
 from xllm.chat.service import Full, Limits, Service, TooLong
 from xllm.errors import XllmError
-from xllm.inference.engine import Decoding, Engine
+from xllm.inference.engine import Decoding
+from xllm.inference.hf import HFEngine
 from xllm.templates import encode_prompts
 
 
@@ -188,7 +189,7 @@ def test_sixteen_clients_at_once_get_their_own_answers(start_site):
     from gradio_client import Client
 
     site, address, _ = start_site("left", "--at_once", 4)
-    engine = Engine.load(str(site / "model" / "left"))
+    engine = HFEngine.load(str(site / "model" / "left"))
     texts = [f"Tell me of {letter}" for letter in "abcdefghijklmnop"]
     prompts = encode_prompts([(text, "") for text in texts], "raw", engine.tokenizer)
     expected = [engine.answer([prompt], Decoding(12))[0] for prompt in prompts]

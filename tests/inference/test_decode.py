@@ -18,8 +18,9 @@ from transformers import (
 from xllm.inference.answering import Task, writing
 from xllm.inference.batching import deal, plan
 from xllm.inference.constrained import after_prompts
-from xllm.inference.decode import decode
-from xllm.inference.engine import Decoding, Engine
+from xllm.inference.decode import Limits, decode
+from xllm.inference.engine import Decoding, text_of
+from xllm.inference.hf import HFEngine
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
 from xllm.packing.prefix_tree import Tree, attend_by_tree, log_probabilities
@@ -51,11 +52,8 @@ def plain_scores(model, ids):
         return model(torch.tensor([ids]), use_cache=False).logits[0].float()
 
 
-class Ends:
-    """As much of an engine as decoding needs."""
-
-    def __init__(self, model):
-        self.model, self.window, self.ends = model, 200, [5]
+def decoded(model, prompts, decoding, seeds):
+    return dict(decode(model, prompts, decoding, seeds, Limits([5], [decoding.max_new_tokens] * len(prompts))))
 
 
 def greedy(model, prompt, most):
@@ -70,7 +68,7 @@ def greedy(model, prompt, most):
 def test_answers_are_those_of_one_row_at_a_time(family):
     expected = [greedy(family, prompt, 12) for prompt in PROMPTS]
     assert attend_by_tree(family)
-    found = dict(decode(Ends(family), PROMPTS, Decoding(12), [0] * len(PROMPTS)))
+    found = decoded(family, PROMPTS, Decoding(12), [0] * len(PROMPTS))
     assert [found[row] for row in range(len(PROMPTS))] == expected
 
 
@@ -105,14 +103,15 @@ def test_what_is_in_common_is_stored_once():
 
 def test_real_rows_are_answered_as_one_at_a_time(tiny, sample):
     """A row that differs is named; there, the two likeliest words must be as good as equal."""
-    engine = Engine.load(str(tiny))
+    engine = HFEngine.load(str(tiny))
     rows = list(load_mixture("xquad_en+xquad_zh+translation_daily_en-zh[:20]", "test"))
     prompts = encode_prompts([(row["instruction"], row["input"]) for row in rows], "alpaca", engine.tokenizer)
     expected = [engine.write([prompt], Decoding(10))[0] for prompt in prompts]
-    assert attend_by_tree(engine.model)
+    engine.shares_prefixes = attend_by_tree(engine.model)
+    assert engine.shares_prefixes
     found, differing = {}, {}
     for batch in plan(dict(enumerate(prompts)), 10, 5000, 64):
-        answers = dict(decode(engine, [prompts[row] for row in batch], Decoding(10), [0] * len(batch)))
+        answers = dict(engine.generate([prompts[row] for row in batch], Decoding(10), [0] * len(batch)))
         found |= {batch[number]: ids for number, ids in answers.items()}
     engine.model.set_attn_implementation("sdpa")
     for row, ids in enumerate(expected):
@@ -127,21 +126,20 @@ def test_what_is_drawn_for_a_row_does_not_depend_on_the_others(family):
     assert attend_by_tree(family)
     decoding = Decoding(10, do_sample=True, temperature=1.3, top_p=0.9, top_k=40)
     seeds = list(range(len(PROMPTS)))
-    together = dict(decode(Ends(family), PROMPTS, decoding, seeds))
-    alone = [
-        dict(decode(Ends(family), [prompt], decoding, [seed]))[0] for prompt, seed in zip(PROMPTS, seeds, strict=True)
-    ]
+    together = decoded(family, PROMPTS, decoding, seeds)
+    alone = [decoded(family, [prompt], decoding, [seed])[0] for prompt, seed in zip(PROMPTS, seeds, strict=True)]
     assert [together[row] for row in seeds] == alone
-    assert together != dict(decode(Ends(family), PROMPTS, decoding, [seed + 1 for seed in seeds]))
+    assert together != decoded(family, PROMPTS, decoding, [seed + 1 for seed in seeds])
 
 
 def test_words_are_drawn_as_often_as_they_are_likely(llama):
-    engine = Engine.load(str(llama))
-    assert attend_by_tree(engine.model)
+    engine = HFEngine.load(str(llama))
+    engine.shares_prefixes = attend_by_tree(engine.model)
+    assert engine.shares_prefixes
     prompt, decoding = [1, 400, 401], Decoding(1, do_sample=True, temperature=0.05, top_k=3)
     best = (plain_scores_of(engine, prompt)[-1] / 0.05).topk(3)
     shares = dict(zip(best.indices.tolist(), best.values.softmax(-1).tolist(), strict=True))
-    draws = [ids[0] for _, ids in decode(engine, [prompt] * 400, decoding, list(range(400)))]
+    draws = [ids[0] for _, ids in engine.generate([prompt] * 400, decoding, list(range(400)))]
     assert set(draws) <= set(shares)
     for word, share in shares.items():
         spread = math.sqrt(share * (1 - share) / 400)
@@ -176,7 +174,7 @@ def bloom(llama):
     tokenizer = load_tokenizer(str(llama))
     model = AutoModelForCausalLM.from_config(BloomConfig(**(SIZE | {"vocab_size": len(tokenizer)}))).eval()
     assert not attend_by_tree(model)
-    return Engine(model, tokenizer)
+    return HFEngine(model, tokenizer)
 
 
 def answers(engine, task, prompts, given):
@@ -188,9 +186,9 @@ def test_a_model_without_trees_answers_too(bloom):
     found = answers(bloom, Task("alpaca", Decoding(4), 0, None, None, None), prompts, {})
     for key, prompt in prompts.items():
         ids = list(prompt)
-        while len(ids) < len(prompt) + 4 and (len(ids) == len(prompt) or ids[-1] not in bloom.ends):
+        while len(ids) < len(prompt) + 4 and (len(ids) == len(prompt) or ids[-1] not in bloom.eos_token_ids):
             ids.append(int(plain_scores(bloom.model, ids)[-1].argmax()))
-        assert found[key] == bloom.text(ids[len(prompt) :])
+        assert found[key] == text_of(ids[len(prompt) :], bloom)
 
 
 @pytest.mark.parametrize("beams", [1, 3])

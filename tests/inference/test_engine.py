@@ -8,7 +8,8 @@ import torch
 
 from xllm.artifacts import model_folder
 from xllm.errors import XllmError
-from xllm.inference.engine import Decoding, Engine, Written, pad_left
+from xllm.inference.engine import Decoding, text_of
+from xllm.inference.hf import HFEngine, Written, pad_left
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_model
 from xllm.templates import encode_prompts
@@ -16,7 +17,7 @@ from xllm.templates import encode_prompts
 
 @pytest.fixture
 def engine(tiny):
-    return Engine.load(str(tiny))
+    return HFEngine.load(str(tiny))
 
 
 @pytest.fixture
@@ -31,10 +32,10 @@ def plain(engine, prompt, most):
     with torch.inference_mode():
         for _ in range(most):
             token = int(engine.model(torch.tensor([ids])).logits[0, -1].argmax())
-            if token in engine.ends:
+            if token in engine.eos_token_ids:
                 break
             ids.append(token)
-    return engine.text(ids[len(prompt) :])
+    return text_of(ids[len(prompt) :], engine)
 
 
 def test_a_batch_answers_as_each_row_alone_would(engine, prompts):
@@ -56,9 +57,9 @@ def test_prompts_are_those_of_training(engine, sample):
 def test_the_answer_ends_at_eos_though_eos_may_be_the_pad_token(engine, prompts):
     eos = engine.tokenizer.eos_token_id
     words = engine.tokenizer("Hello there", add_special_tokens=False).input_ids
-    assert engine.text([*words, eos, *words]) == "Hello there"
+    assert text_of([*words, eos, *words], engine) == "Hello there"
     force(engine, [words[0], eos, words[1], words[1]], prompts)
-    assert set(engine.answer(prompts, Decoding(max_new_tokens=4))) == {engine.text(words[:1])}
+    assert set(engine.answer(prompts, Decoding(max_new_tokens=4))) == {text_of(words[:1], engine)}
 
 
 def force(engine, tokens, prompts):
@@ -95,7 +96,7 @@ def test_the_model_s_own_sampling_settings_do_not_change_greedy(engine, prompts)
     settings = {"do_sample": True, "temperature": 5.0, "suppress_tokens": first, "no_repeat_ngram_size": 1}
     model = load_model(engine.model.name_or_path, torch.float32)
     model.generation_config.update(**settings)
-    assert Engine(model, engine.tokenizer).answer(prompts[:2], Decoding(max_new_tokens=8)) == before
+    assert HFEngine(model, engine.tokenizer).answer(prompts[:2], Decoding(max_new_tokens=8)) == before
 
 
 def test_sampling_is_repeatable_and_differs_from_greedy(engine, prompts):
@@ -111,13 +112,13 @@ def test_a_stream_grows_into_the_answer(engine, prompts):
         decoding = Decoding(max_new_tokens=12, num_beams=beams)
         pieces = list(engine.stream(prompts[0], decoding, threading.Event()))
         [answer], [ids] = engine.answer(prompts[:1], decoding), engine.write(prompts[:1], decoding)
-        assert pieces[-1] == Written(answer, len(ids), ended=ids[-1] in engine.ends)
+        assert pieces[-1] == Written(answer, len(ids), ended=ids[-1] in engine.eos_token_ids)
         assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(pieces))
         assert all(earlier.tokens <= later.tokens for earlier, later in pairwise(pieces))
 
 
 def test_closing_a_stream_ends_the_generation(engine, prompts):
-    engine.ends = [10**6]  # nothing else ends it
+    engine.eos_token_ids = [10**6]  # nothing else ends it
     engine.model.config.vocab_size = 10**6 + 1
     for decoding in (Decoding(max_new_tokens=400), Decoding(max_new_tokens=400, num_beams=2)):
         stream = engine.stream(prompts[0], decoding, threading.Event())
@@ -137,7 +138,7 @@ def test_stopping_a_stream_ends_the_generation(engine, prompts):
 
     stop = threading.Event()
     engine.model.register_forward_hook(count)
-    engine.ends = [10**6]  # nothing else ends it
+    engine.eos_token_ids = [10**6]  # nothing else ends it
     engine.model.config.vocab_size = 10**6 + 1
     list(engine.stream(prompts[0], Decoding(max_new_tokens=200), stop))
     assert passes == 5
@@ -171,7 +172,7 @@ def test_a_broken_folder_is_told_in_one_line(tmp_path, llama):
     shutil.copytree(llama, folder)
     (folder / "model.safetensors").write_bytes(b"\x00" * 100)
     with pytest.raises(XllmError, match="cannot read the weights"):
-        Engine.load(model_folder.find(str(folder)))
+        HFEngine.load(model_folder.find(str(folder)))
     (folder / "config.json").unlink()
     with pytest.raises(XllmError, match="no config.json"):
         model_folder.find(str(folder))

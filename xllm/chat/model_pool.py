@@ -14,7 +14,7 @@ from xllm.artifacts import model_folder
 from xllm.errors import XllmError, unknown
 
 if TYPE_CHECKING:
-    from xllm.inference.engine import Engine
+    from xllm.inference.hf import HFEngine
 
 AT_LEAST = 2  # models that may be in memory, however few were named: two can be compared
 BEAT = 0.1  # seconds between two looks at what is loading
@@ -26,7 +26,7 @@ class Entry:
 
     source: str
     share: float = 0.0
-    engine: "Engine | None" = None
+    engine: "HFEngine | None" = None
     problem: str | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -76,7 +76,7 @@ class Shelf:
             await asyncio.sleep(BEAT)
         yield entry
 
-    async def engine(self, name: str) -> "Engine":
+    async def engine(self, name: str) -> "HFEngine":
         """A model, once it is there. Raises XllmError where it can't be loaded."""
         entry = self.want(name)
         while not entry.done.is_set():
@@ -88,10 +88,10 @@ class Shelf:
     def _load(self, entry: Entry) -> None:
         try:
             self._make_room(entry)
-            from xllm.inference.engine import Engine
+            from xllm.inference.hf import HFEngine
 
             with _progress(entry):
-                entry.engine = Engine.load(entry.source, self.bits)
+                entry.engine = HFEngine.load(entry.source, self.bits)
         except Exception as error:  # whatever it is, the server lives on and the page tells it
             entry.problem = _problem(entry.source, error)
             print(f"app: {entry.problem}", file=sys.stderr)

@@ -15,7 +15,8 @@ from xllm.errors import XllmError
 from xllm.records import encodable
 
 if TYPE_CHECKING:
-    from xllm.inference.engine import Decoding, Engine, Written
+    from xllm.inference.engine import Decoding
+    from xllm.inference.hf import HFEngine, Written
 
 
 class Full(XllmError):
@@ -116,7 +117,7 @@ class Service:
     async def answer(
         self,
         model: str,
-        encode: Callable[["Engine"], list[int]],
+        encode: Callable[["HFEngine"], list[int]],
         decoding: "Decoding",
         stop: threading.Event,
     ) -> AsyncIterator[Answer]:
@@ -158,7 +159,7 @@ class Service:
         if not all(map(encodable, texts)):
             raise XllmError("the text holds half of a surrogate pair, which is no character")
 
-    def _check(self, prompt: list[int], decoding: "Decoding", engine: "Engine") -> None:
+    def _check(self, prompt: list[int], decoding: "Decoding", engine: "HFEngine") -> None:
         if len(prompt) > self.limits.prompt:
             raise TooLong(f"a prompt of {len(prompt)} tokens; {self.limits.prompt} at most, or --max_prompt more")
         if engine.window is not None and len(prompt) >= engine.window:
@@ -172,7 +173,7 @@ class Service:
 class _Writer(threading.Thread):
     """Writes an answer in a thread of its own."""
 
-    def __init__(self, engine: "Engine", prompt: list[int], decoding: "Decoding") -> None:
+    def __init__(self, engine: "HFEngine", prompt: list[int], decoding: "Decoding") -> None:
         super().__init__(daemon=True)
         self.work = engine, prompt, decoding
         self.written: Written | None = None
@@ -197,7 +198,7 @@ class _Writer(threading.Thread):
 
 
 async def _write(
-    engine: "Engine", prompt: list[int], decoding: "Decoding", stop: threading.Event
+    engine: "HFEngine", prompt: list[int], decoding: "Decoding", stop: threading.Event
 ) -> AsyncIterator[Answer]:
     """An answer while it is written; the model is free again when this ends, whatever ends it."""
     writer, start = _Writer(engine, prompt, decoding), time.perf_counter()

@@ -1,24 +1,25 @@
 """Asking an engine for every answer once: what the journal has is kept, what fails is told, the rest goes on."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from tqdm import tqdm
 
 from xllm.artifacts.journal import Journal
 from xllm.inference import batching, constrained
-from xllm.inference.decode import decode
-from xllm.inference.engine import Decoding, Engine
+from xllm.inference.batching import Key
+from xllm.inference.engine import Decoding, Engine, text_of
+from xllm.inference.hf import HFEngine
 from xllm.inference.ranks import Ranks
 from xllm.packing.prefix_tree import attend_by_tree
+from xllm.records import Answer, Row
 from xllm.templates import encode_prompts, word
 
 READ = 8192  # tokens that are read at a time where nothing is written
-Key = int | str  # a row's number, or a line to translate
-Entry = dict  # what is known of it: `prediction`, or why it `failed`
-Work = Callable[[list[Key]], Iterator[tuple[Key, Entry, int]]]  # a batch → what is known of each, and its tokens
+Work = Callable[[list[Key]], Iterator[tuple[Key, Answer, int]]]  # a batch → what is known of each, and its tokens
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,19 @@ class Answering:
     def __init__(self, engine: Engine, task: Task, journal: Journal, ranks: Ranks) -> None:
         self.engine, self.task, self.journal, self.ranks = engine, task, journal, ranks
 
-    def translate(self, asked: dict[Key, tuple[str, str]]) -> dict[Key, str]:
+    def translate(self, asked: dict[str, tuple[str, str]]) -> dict[str, str]:
         """Greedy answers to (instruction, input) pairs; none for what failed."""
         free = replace(self.task, decoding=Decoding(self.task.decoding.max_new_tokens), labels=None)
         known = self._run(free, asked, {})
-        return {key: entry["prediction"] for key, entry in known.items() if key in asked and "prediction" in entry}
+        return {key: entry["prediction"] for key, entry in known.items() if "prediction" in entry}
 
-    def answer(self, rows: list[dict]) -> dict[int, Entry]:
+    def answer(self, rows: Sequence[Row]) -> dict[int, Answer]:
         """What is known of each row in the end, by its number."""
         asked = {number: (row["instruction"], row["input"]) for number, row in enumerate(rows)}
         choices = {number: row["labels"] for number, row in enumerate(rows)} if self.task.labels else {}
         return self._run(self.task, asked, choices)
 
-    def _run(self, task: Task, asked: dict[Key, tuple[str, str]], choices: dict[Key, list[str]]) -> dict[Key, Entry]:
+    def _run(self, task: Task, asked: dict[Key, tuple[str, str]], choices: dict[Key, list[str]]) -> dict[Key, Answer]:
         engine, pairs = self.engine, list(asked.values())
         prompts = dict(zip(asked, encode_prompts(pairs, task.template, engine.tokenizer), strict=True))
         given, least = {}, 1
@@ -68,15 +69,16 @@ class Answering:
                 self.journal.add(key, failed=f"a prompt of {len(prompts[key])} tokens; the model's window has {window}")
         scored = task.labels == "score"
         work = scoring(engine, given) if scored else writing(engine, task, fit, given)
-        room = task.decoding.max_new_tokens
+        longest = task.decoding.max_new_tokens
         budget = self.ranks.agree(READ if scored else engine.tokens)  # ranks must have the same plan
-        plan = batching.plan(fit, room, budget, task.rows or engine.rows)
-        costs = [sum(len(fit[key]) + room for key in batch) for batch in plan]
+        plan = batching.plan(fit, longest, budget, task.rows or engine.rows)
+        costs = [sum(len(fit[key]) + longest for key in batch) for batch in plan]
         self._go(work, batching.deal(plan, costs, self.ranks.count)[self.ranks.rank])
         self.ranks.wait()
-        return self.journal.read()
+        known = self.journal.read()
+        return {key: cast(Answer, known[key]) for key in asked}
 
-    def _go(self, work: Work, plan: list[list[Key]]) -> None:
+    def _go(self, work: Work[Key], plan: list[list[Key]]) -> None:
         done = self.journal.read()
         rows = [key for batch in plan for key in batch]
         written = 0
@@ -97,35 +99,27 @@ class Answering:
 def load(source: str, task: Task, engine: str) -> Engine:
     """The engine that a task needs: one that shares what prompts have in common, where the model can."""
     if engine == "vllm":
-        from xllm.inference.vllm import VLLM
+        from xllm.inference.vllm import VLLMEngine
 
-        return VLLM(source)
-    made = Engine.load(source, task.bits)
-    made.shares = task.decoding.num_beams == 1 and attend_by_tree(made.model)
+        return VLLMEngine(source)
+    made = HFEngine.load(source, task.bits)
+    made.shares_prefixes = task.decoding.num_beams == 1 and attend_by_tree(made.model)
     return made
 
 
 def writing(
     engine: Engine, task: Task, prompts: dict[Key, list[int]], given: dict[Key, list[constrained.Label]]
-) -> Work:
+) -> Work[Key]:
     """Answers token by token, or by the engine as a whole; nothing but a label where some are given."""
 
-    def work(batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
+    def work(batch: list[Key]) -> Iterator[tuple[Key, Answer, int]]:
         asked = [prompts[key] for key in batch]
         tries = [constrained.Trie(given[key]) for key in batch] if given else None
         seeds = [_seed(task, key) for key in batch]
-        if engine.shares:
-            found = decode(engine, asked, task.decoding, seeds, tries)
-        else:
-            allowed = tries and (lambda row, begun: tries[row].after(begun))
-            found = enumerate(engine.write(asked, task.decoding, allowed, seeds))
-        for number, ids in found:
-            if tries is not None:
-                entry = {"prediction": tries[number].text(ids)}
-            elif ids[-1] in engine.ends:
-                entry = {"prediction": engine.text(ids)}
-            else:  # at the longest that an answer may be
-                entry = {"prediction": engine.text(ids), "cut": True}
+        for number, ids in engine.generate(asked, task.decoding, seeds, tries):
+            entry = Answer(prediction=tries[number].text(ids) if tries else text_of(ids, engine))
+            if not tries and ids[-1] not in engine.eos_token_ids:
+                entry["cut"] = True
             yield batch[number], entry, len(ids)
 
     return work
@@ -136,11 +130,13 @@ def _seed(task: Task, key: Key) -> int:
     return (task.seed << 31) + key if isinstance(key, int) else task.seed
 
 
-def scoring(engine: Engine, given: dict[Key, list[constrained.Label]]) -> Work:
+def scoring(engine: Engine, given: dict[Key, list[constrained.Label]]) -> Work[Key]:
     """The likeliest label of each row, and how likely each is."""
+    assert isinstance(engine, HFEngine)  # no other gives probabilities; `vllm.check` has refused it
+    model = engine.model
 
-    def work(batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
-        for key, found in zip(batch, constrained.score(engine.model, [given[key] for key in batch]), strict=True):
+    def work(batch: list[Key]) -> Iterator[tuple[Key, Answer, int]]:
+        for key, found in zip(batch, constrained.score(model, [given[key] for key in batch]), strict=True):
             scores = {label.text: score for label, score in zip(given[key], found, strict=True)}
             best = max(scores, key=lambda text: scores[text]["sum"])
             yield key, {"prediction": best, "label_scores": scores}, sum(len(label.tokens) for label in given[key])
@@ -148,7 +144,7 @@ def scoring(engine: Engine, given: dict[Key, list[constrained.Label]]) -> Work:
     return work
 
 
-def attempt(work: Work, batch: list[Key]) -> Iterator[tuple[Key, Entry, int]]:
+def attempt(work: Work[Key], batch: list[Key]) -> Iterator[tuple[Key, Answer, int]]:
     """Work on a batch, or on halves of it where memory runs out; a row that is too much alone has failed."""
     known: set[Key] = set()
     try:

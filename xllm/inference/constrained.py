@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from xllm.errors import XllmError
 from xllm.mixture.encoding import encode_texts
 from xllm.packing.prefix_tree import log_probabilities
+from xllm.records import LabelScore
 from xllm.templates import CHAT
 
 
@@ -55,10 +56,9 @@ def after_prompts(
 ) -> list[list[Label]]:
     """The labels of each prompt. Raises XllmError for one of which no token is left."""
     pairs = [(prompt, label) for prompt, own in zip(prompts, labels, strict=True) for label in own]
-    encoded = encode_texts(*zip(*pairs, strict=True), tokenizer, special=template != CHAT)
-    found = iter(
-        Label(text, ids[:-1], start) for (_, text), ids, start in zip(pairs, *encoded, strict=True)
-    )  # without eos
+    asked, texts = [prompt for prompt, _ in pairs], [text for _, text in pairs]
+    encoded, starts = encode_texts(asked, texts, tokenizer, special=template != CHAT)
+    found = (Label(text, ids[:-1], start) for text, ids, start in zip(texts, encoded, starts, strict=True))  # no eos
     rows = [[next(found) for _ in own] for own in labels]
     for label in (label for row in rows for label in row):
         if not label.tokens:
@@ -66,12 +66,12 @@ def after_prompts(
     return rows
 
 
-def score(model, rows: list[list[Label]]) -> list[list[dict[str, float]]]:
+def score(model: PreTrainedModel, rows: list[list[Label]]) -> list[list[LabelScore]]:
     """How likely each label of each row is after its prompt: the natural logarithm of its probability (`sum`), and
     that for each of its tokens and for each byte of its text."""
     every = [label for row in rows for label in row]
     sums = iter(log_probabilities(model, [label.ids for label in every], [label.start for label in every]))
-    found = []
+    found: list[list[LabelScore]] = []
     for row in rows:
         totals = [float(next(sums).sum()) for _ in row]
         found.append(

@@ -1,29 +1,15 @@
-"""From prompts to answers with `transformers`' own generation."""
+"""What answers prompts, whatever computes it, and how an answer is chosen."""
 
 import math
-import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
-from transformers import (
-    BitsAndBytesConfig,
-    GenerationConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    StoppingCriteria,
-    TextIteratorStreamer,
-)
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from xllm.errors import XllmError
-from xllm.inference.batching import tokens_that_fit
-from xllm.models import load
-from xllm.models.load import load_model, load_tokenizer
-
-BEAT = 0.25  # seconds, after which a stream is heard of even if nothing was written
-
+from xllm.inference.constrained import Trie
 
 COLDEST = 0.01  # temperature; below, logits overflow, which ends a GPU's process
 
@@ -65,190 +51,55 @@ def device_and_dtype() -> tuple[str, torch.dtype]:
     return "cpu", torch.float32
 
 
-def ends_of(settings: GenerationConfig, tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """What ends an answer: the tokenizer's eos, which training uses, and whatever a model's settings bring along."""
-    ends = settings.eos_token_id
-    return sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [] if ends is None else [ends])})
-
-
-@dataclass(frozen=True)
-class Written:
-    """An answer that grows: its text so far, of how many tokens, and whether a token that ends answers has come."""
-
-    text: str
-    tokens: int
-    ended: bool = False
-
-
-class Engine:
+class Engine(Protocol):
     """A model that answers prompts."""
 
-    rows = 128  # at a time, unless told otherwise
-
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.model, self.tokenizer = model.eval(), tokenizer
-        self.shares = False  # what prompts have in common (`xllm.inference.tree`)
-        self.window = load.window(model.config.get_text_config())
-        self.ends = ends_of(model.generation_config, tokenizer)
-        # what a request leaves open would be taken from the model's own settings, a repetition penalty for one
-        model.generation_config = GenerationConfig()
-
-    @classmethod
-    def load(cls, source: str, bits: int | None = None) -> "Engine":
-        """The engine of a model folder or hub id, on the best device of the machine; its weights have so many `bits`,
-        where given, by bitsandbytes."""
-        tokenizer = load_tokenizer(source)
-        device, dtype = device_and_dtype()
-        if bits is None:
-            return cls(load_model(source, dtype).to(device), tokenizer)
-        quantized = BitsAndBytesConfig(**{f"load_in_{bits}bit": True})
-        return cls(load_model(source, dtype, quantization_config=quantized, device_map=device), tokenizer)
-
-    def answer(self, prompts: list[list[int]], decoding: Decoding) -> list[str]:
-        """Answers to prompts of token ids, in one batch."""
-        return [self.text(ids) for ids in self.write(prompts, decoding)]
+    tokenizer: PreTrainedTokenizerFast
+    window: int | None  # tokens of a prompt and its answer, at most
+    eos_token_ids: list[int]  # each of them ends an answer
+    rows: int  # prompts answered at a time, unless told otherwise
 
     @property
     def tokens(self) -> int:
         """How many tokens a batch may hold."""
-        return tokens_that_fit(self.model.config.get_text_config(), self.model.dtype)
 
-    def write(
+    def generate(
         self,
         prompts: list[list[int]],
         decoding: Decoding,
-        allowed: Callable[[int, list[int]], list[int]] | None = None,
-        seeds: Sequence[int] = (),
-    ) -> list[list[int]]:
-        """The token ids of the answers to prompts, in one batch, up to and with what ends them.
+        seeds: Sequence[int],
+        tries: Sequence[Trie] | None = None,
+    ) -> Iterator[tuple[int, list[int]]]:
+        """The number of each prompt and the token ids of its answer, up to and with what ends it.
 
-        The prompts are padded on the left, positions counting from each one's first token, so that an answer doesn't
-        depend on which other prompts share the batch (up to the rounding of the machine). An answer ends where the
-        window does, so prompts that are near its end go apart from the others. `allowed` says, of a prompt's number and
-        its answer so far, which tokens may follow; none ends it. What is drawn depends on the first of the `seeds`.
+        What is drawn for a prompt depends on its seed; an answer says nothing but what its trie has, if there are
+        `tries`. Raises XllmError for a prompt that fills the window.
         """
-        if seeds:
-            torch.manual_seed(seeds[0])
-        room = [budget(len(prompt), decoding.max_new_tokens, self.window) for prompt in prompts]
-        answers: dict[int, list[int]] = {}
-        for tokens in set(room):
-            rows = [row for row, most in enumerate(room) if most == tokens]
-            ids, mask = pad_left([prompts[row] for row in rows], self.ends[0], self.model.device)
-            bound = allowed and (
-                lambda slot, begun, rows=rows, start=ids.shape[1]: (
-                    allowed(rows[slot], begun[start:].tolist()) or self.ends[:1]
-                )
-            )
-            with torch.inference_mode():
-                output = self.model.generate(
-                    ids,
-                    attention_mask=mask,
-                    generation_config=self._config(decoding, tokens),
-                    prefix_allowed_tokens_fn=bound,
-                )
-            answers |= zip(rows, map(self._whole, output[:, ids.shape[1] :].tolist()), strict=True)
-        return [answers[row] for row in range(len(prompts))]
-
-    def _whole(self, ids: list[int]) -> list[int]:
-        """An answer with the first token that ends it, without the padding that follows."""
-        end = next((i for i, token in enumerate(ids) if token in self.ends), len(ids))
-        return ids[: end + 1]
-
-    def stream(self, prompt: list[int], decoding: Decoding, stop: threading.Event) -> Iterator[Written]:
-        """The answer to one prompt as it grows, several times a second; whole, at the end, with beams.
-
-        Setting `stop`, or closing the iterator, ends the generation before its next token.
-        """
-        room = budget(len(prompt), decoding.max_new_tokens, self.window)
-        streamer = TextIteratorStreamer(
-            self.tokenizer, skip_prompt=True, timeout=BEAT, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        watch, answer, failure = _Watch(stop, len(prompt)), [], []
-
-        def work() -> None:
-            try:
-                ids, mask = pad_left([prompt], self.ends[0], self.model.device)
-                with torch.inference_mode():
-                    output = self.model.generate(
-                        ids,
-                        attention_mask=mask,
-                        generation_config=self._config(decoding, room),
-                        streamer=streamer if decoding.num_beams == 1 else None,
-                        stopping_criteria=[watch],
-                    )
-                answer.extend(self._whole(output[0, len(prompt) :].tolist()))
-                if decoding.num_beams > 1:
-                    streamer.on_finalized_text(self.text(answer), stream_end=True)
-            except Exception as error:  # raised again in the reader's thread
-                failure.append(error)
-                streamer.end()
-
-        worker = threading.Thread(target=work, daemon=True)
-        worker.start()
-        text = ""
-        try:
-            for piece in _with_beats(streamer):
-                text += piece
-                yield Written(text.strip(), watch.tokens)
-        finally:
-            stop.set()
-            worker.join()
-        if failure:
-            raise failure[0]
-        yield Written(text.strip(), len(answer), ended=bool(answer) and answer[-1] in self.ends)
-
-    def text(self, ids: list[int]) -> str:
-        """The text of answer tokens, up to the first that ends an answer."""
-        end = next((i for i, token in enumerate(ids) if token in self.ends), len(ids))
-        return self.tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
-
-    def _config(self, decoding: Decoding, max_new_tokens: int) -> GenerationConfig:
-        settings: dict[str, Any] = {"num_beams": decoding.num_beams, "do_sample": decoding.do_sample}
-        if decoding.do_sample:
-            settings |= {
-                "temperature": 1.0 if decoding.temperature is None else decoding.temperature,
-                "top_p": 1.0 if decoding.top_p is None else decoding.top_p,
-                "top_k": 0 if decoding.top_k is None else decoding.top_k,
-            }
-        return GenerationConfig(
-            max_new_tokens=max_new_tokens, eos_token_id=self.ends, pad_token_id=self.ends[0], **settings
-        )
 
 
-class _Watch(StoppingCriteria):
-    """Counts the tokens of an answer as they come, and ends it where it is told to."""
-
-    def __init__(self, stop: threading.Event, prompt_length: int) -> None:
-        self.stop, self.prompt_length, self.tokens = stop, prompt_length, 0
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.BoolTensor:
-        self.tokens = input_ids.shape[1] - self.prompt_length
-        return torch.full((input_ids.shape[0],), self.stop.is_set(), device=input_ids.device)
+def text_of(ids: list[int], engine: Engine) -> str:
+    """The text of answer tokens, up to the first that ends an answer."""
+    own = ids[: answer_length(ids, engine.eos_token_ids)]
+    text = engine.tokenizer.decode(own, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)  # a list of texts where ids are several rows
+    return text.strip()
 
 
-def _with_beats(streamer: TextIteratorStreamer) -> Iterator[str]:
-    """What a streamer brings, and an empty text where it brings nothing for a while."""
-    while True:
-        try:
-            yield next(streamer)
-        except queue.Empty:
-            yield ""
-        except StopIteration:
-            return
+def answer_length(ids: list[int], eos_token_ids: list[int]) -> int:
+    """How many tokens come before the first that ends an answer."""
+    return next((number for number, token in enumerate(ids) if token in eos_token_ids), len(ids))
 
 
-def budget(prompt_length: int, max_new_tokens: int, window: int | None) -> int:
+def all_eos_token_ids(settings: GenerationConfig, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """What ends an answer: the tokenizer's eos, which training uses, and whatever a model's settings bring along."""
+    found = settings.eos_token_id
+    return sorted({tokenizer.eos_token_id, *(found if isinstance(found, list) else [] if found is None else [found])})
+
+
+def remaining(prompt_length: int, max_new_tokens: int, window: int | None) -> int:
     """How many tokens may follow a prompt. Raises XllmError where the prompt alone fills the window."""
     if window is None:
         return max_new_tokens
     if prompt_length >= window:
         raise XllmError(f"a prompt of {prompt_length} tokens doesn't fit into the model's window of {window}")
     return min(max_new_tokens, window - prompt_length)
-
-
-def pad_left(prompts: list[list[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Prompts as `input_ids` and `attention_mask` of shape [prompts, longest prompt]."""
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    return ids.to(device), mask.to(device)

@@ -13,12 +13,13 @@ from xllm.errors import XllmError
 from xllm.files import write_json
 from xllm.inference import batching
 from xllm.inference.answering import READ
-from xllm.inference.engine import Engine
 from xllm.inference.flags import PerplexityFlags
+from xllm.inference.hf import HFEngine
 from xllm.mixture.encoding import encode_texts
 from xllm.mixture.load import load_mixture
 from xllm.models.load import check_weights, load_tokenizer
 from xllm.packing.prefix_tree import attend_by_tree, log_probabilities
+from xllm.records import Row
 from xllm.templates import CHAT, TEXT, check_wording, plain, word
 
 
@@ -51,7 +52,7 @@ def perplexity(flags: PerplexityFlags) -> None:
 
 def log_likelihoods(source: str, ids: list[list[int]], starts: list[int], dataset: str) -> dict[int, float]:
     """The log-probability of each row's targets, by row number; rows longer than the model's window are left out."""
-    engine = Engine.load(source)
+    engine = HFEngine.load(source)
     attend_by_tree(engine.model)
     fit = {number: row for number, row in enumerate(ids) if engine.window is None or len(row) <= engine.window}
     if not fit:
@@ -65,7 +66,7 @@ def log_likelihoods(source: str, ids: list[list[int]], starts: list[int], datase
     return sums
 
 
-def texts(rows: list[dict], template: str, tokenizer) -> tuple[list[str], list[str]]:
+def texts(rows: list[Row], template: str, tokenizer) -> tuple[list[str], list[str]]:
     """What comes before the targets of each row, and the targets."""
     if template == TEXT:
         return [""] * len(rows), [plain(row["instruction"], row["input"], row["output"]) for row in rows]
@@ -73,7 +74,7 @@ def texts(rows: list[dict], template: str, tokenizer) -> tuple[list[str], list[s
     return word(pairs, template, tokenizer), [row["output"] for row in rows]
 
 
-def summary(rows: list[dict], sums: dict[int, float], tokens: list[int], outputs: list[str]) -> list[dict]:
+def summary(rows: list[Row], sums: dict[int, float], tokens: list[int], outputs: list[str]) -> list[dict]:
     """A line for each dataset: `sums` are the rows' log-probabilities, of the rows that fit."""
     lines = []
     for name in dict.fromkeys(row["from"] for row in rows):

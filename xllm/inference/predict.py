@@ -3,6 +3,7 @@
 import glob
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from xllm.inference.ranks import Ranks
 from xllm.mixture.load import load_mixture
 from xllm.mixture.mixture import Mixture
 from xllm.models.load import check_bits, check_weights, load_config, load_tokenizer, window
-from xllm.records import ids_sha256
+from xllm.records import Answer, Row, ids_sha256
 from xllm.templates import check_wording
 
 
@@ -101,10 +102,11 @@ def infer(flags: InferFlags) -> None:
         print(f"xllm: {told}", file=sys.stderr)
 
 
-def answer(request: Request, folder: Path, ranks: Ranks) -> tuple[list[dict], dict[int, dict]]:
+def answer(request: Request, folder: Path, ranks: Ranks) -> tuple[Sequence[Row], dict[int, Answer]]:
     """The rows as they were asked, and what is known of each in the end."""
     engine, notes = load(request.source, request.task, request.args.engine), journal.Journal(folder, ranks.rank)
-    answering, rows = Answering(engine, request.task, notes, ranks), list(request.mixture)
+    answering = Answering(engine, request.task, notes, ranks)
+    rows: Sequence[Row] = list(request.mixture)
     if request.args.transcot:
         asked = transcot.questions(rows, request.mixture)
         found = answering.translate(asked)
@@ -171,7 +173,7 @@ def _check_labels(mixture: Mixture, mode: str) -> None:
             constrained.check(row["labels"], name)
 
 
-def write(request: Request, rows: list[dict], answers: dict[int, dict], run: RunInfo) -> int:
+def write(request: Request, rows: Sequence[Row], answers: dict[int, Answer], run: RunInfo) -> int:
     """Write the answers, and what goes with them. Returns how many rows failed."""
     failed = [(number, answers[number]["failed"]) for number in range(len(rows)) if "failed" in answers[number]]
     for scores in ("metrics.json", "judge.metrics.json", "judge.*.metrics.json"):  # of other answers

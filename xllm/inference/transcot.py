@@ -1,11 +1,13 @@
 """Answers by way of English: the model translates the input first, line by line, and then answers it."""
 
 import re
+from collections.abc import Sequence
 
 from xllm import languages
 from xllm.errors import XllmError
 from xllm.mixture.mixture import DatasetFacts, Mixture
 from xllm.prompts import TRANSLATION
+from xllm.records import AskedRow, Row
 
 LEAD = re.compile(r"\s*(?:[A-Z][.)]|-)\s+")  # an option's letter or dash
 ENGLISH = "en"
@@ -21,12 +23,13 @@ def check(mixture: Mixture) -> None:
             raise XllmError(f"--transcot: {term.name} is in English already")
 
 
-def questions(rows: list[dict], mixture: Mixture) -> dict[str, tuple[str, str]]:
+def questions(rows: Sequence[Row], mixture: Mixture) -> dict[str, tuple[str, str]]:
     """What is to be translated: a key for each line in a language, and its (instruction, input)."""
     sources = {term.name: _language(term) for term in mixture.terms}
     wanted = {}
     for row in rows:
         source = sources[row["from"]]
+        assert source is not None  # or `check` had refused it
         instruction = TRANSLATION[0].format(source=languages.name(source), target=languages.name(ENGLISH))
         for _, line in _lines(row):
             if line:
@@ -34,24 +37,24 @@ def questions(rows: list[dict], mixture: Mixture) -> dict[str, tuple[str, str]]:
     return wanted
 
 
-def translated(row: dict, mixture: Mixture, found: dict[str, str]) -> dict:
+def translated(row: Row, mixture: Mixture, found: dict[str, str]) -> AskedRow:
     """A record with its input in English, as far as lines were translated, and the original as `original_input`."""
     source = next(_language(term) for term in mixture.terms if term.name == row["from"])
     lines = [lead + (" ".join(found.get(f"{source} {line}", "").split()) or line) for lead, line in _lines(row)]
     before, blank, _ = _blocks(row)
-    return row | {"input": before + blank + "\n".join(lines), "original_input": row["input"]}
+    return {**row, "input": before + blank + "\n".join(lines), "original_input": row["input"]}
 
 
 def _language(term: DatasetFacts) -> str | None:
     return term.source_language or term.language
 
 
-def _blocks(row: dict) -> tuple[str, str, str]:
+def _blocks(row: Row) -> tuple[str, str, str]:
     """Examples, a blank line, and the question, of an exam's input; of any other, all of it is the question."""
     return row["input"].rpartition("\n\n") if "labels" in row else ("", "", row["input"])
 
 
-def _lines(row: dict) -> list[tuple[str, str]]:
+def _lines(row: Row) -> list[tuple[str, str]]:
     """The lines of a question, each as what is left alone and what is translated: not the letters of options, nor what
     may be answered word for word."""
     found = []

@@ -1,15 +1,15 @@
 """Answers by vLLM (https://docs.vllm.ai), which brings its own batching, cache and parallelism."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from itertools import zip_longest
 
 import torch
 from transformers import GenerationConfig
 
 from xllm.errors import XllmError
-from xllm.inference.engine import Decoding, Engine, budget, device_and_dtype, ends_of
+from xllm.inference.constrained import Trie
+from xllm.inference.engine import Decoding, all_eos_token_ids, device_and_dtype, remaining
 from xllm.inference.ranks import Ranks
 from xllm.models.load import load_config, load_tokenizer
 
@@ -29,7 +29,7 @@ def check(args) -> None:
         raise XllmError("--engine vllm takes all GPUs of the machine in one process; torchrun started several")
 
 
-class VLLM(Engine):
+class VLLMEngine:
     """An engine on all GPUs of the machine."""
 
     rows, tokens = 512, 2**18  # that it is asked for at once; after that, they are in the journal
@@ -38,7 +38,7 @@ class VLLM(Engine):
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout says where the answers are
         from vllm import LLM
 
-        self.tokenizer, self.shares = load_tokenizer(source), False
+        self.tokenizer = load_tokenizer(source)
         gpus, heads = max(1, torch.cuda.device_count()), load_config(source).num_attention_heads
         try:
             self.llm = LLM(
@@ -54,10 +54,14 @@ class VLLM(Engine):
             settings = GenerationConfig.from_pretrained(source)
         except OSError:  # a model need not have them apart; its config then says what ends an answer
             settings = GenerationConfig.from_model_config(load_config(source))
-        self.ends = ends_of(settings, self.tokenizer)
+        self.eos_token_ids = all_eos_token_ids(settings, self.tokenizer)
 
-    def write(self, prompts, decoding: Decoding, allowed: None = None, seeds: Sequence[int] = ()) -> list[list[int]]:
-        """The token ids of the answers to prompts; what is drawn for one depends on its seed alone."""
+    def generate(
+        self, prompts: list[list[int]], decoding: Decoding, seeds: Sequence[int], tries: Sequence[Trie] | None = None
+    ) -> Iterator[tuple[int, list[int]]]:
+        """The number of each prompt and the token ids of its answer, all at the end; what is drawn for one depends on
+        its seed alone."""
+        assert tries is None  # `check` has refused --labels
         from vllm import SamplingParams
 
         settings = {"temperature": 0.0}
@@ -69,13 +73,13 @@ class VLLM(Engine):
             }
         params = [
             SamplingParams(
-                max_tokens=budget(len(prompt), decoding.max_new_tokens, self.window),
-                stop_token_ids=self.ends,
+                max_tokens=remaining(len(prompt), decoding.max_new_tokens, self.window),
+                stop_token_ids=self.eos_token_ids,
                 detokenize=False,
                 seed=seed,
                 **settings,
             )
-            for prompt, seed in zip_longest(prompts, seeds)
+            for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         outputs = self.llm.generate([{"prompt_token_ids": prompt} for prompt in prompts], params, use_tqdm=False)
-        return [list(output.outputs[0].token_ids) for output in outputs]
+        yield from enumerate(list(output.outputs[0].token_ids) for output in outputs)

@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback
 
 from xllm.artifacts.answers import Answers
 from xllm.evaluation.metrics.registry import measure
-from xllm.inference.engine import Decoding, Engine
+from xllm.inference.engine import Decoding
+from xllm.inference.hf import HFEngine
 from xllm.mixture.mixture import Mixture
 from xllm.templates import encode_prompts
 from xllm.training.layout import Steps
@@ -64,7 +65,7 @@ def scores(trainer: Trainer, held: Held) -> dict[str, float]:
     rows = list(held.questions)
     prompts = encode_prompts([(row["instruction"], row["input"]) for row in rows], held.template, held.tokenizer)
     with _answering(trainer.model):
-        engine = Engine(trainer.model, held.tokenizer)
+        engine = HFEngine(trainer.model, held.tokenizer)
         parts = [engine.answer(prompts[i : i + AT_A_TIME], DECODING) for i in range(0, len(prompts), AT_A_TIME)]
     answered = [row | {"prediction": text} for row, text in zip(rows, sum(parts, []), strict=True)]
     found = {}

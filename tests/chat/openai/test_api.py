@@ -7,7 +7,8 @@ import pytest
 
 from xllm.chat.access import users
 from xllm.errors import XllmError
-from xllm.inference.engine import Decoding, Engine
+from xllm.inference.engine import Decoding
+from xllm.inference.hf import HFEngine
 from xllm.templates import encode_prompts
 
 if os.environ.get("CI") == "true":
@@ -31,7 +32,7 @@ def client(guarded):
 
 
 def test_a_chat_is_answered_as_the_engine_does_whole_and_streamed(client, guarded):
-    engine = Engine.load(str(guarded[0] / "model" / "left"))  # which has no chat template, so alpaca asks
+    engine = HFEngine.load(str(guarded[0] / "model" / "left"))  # which has no chat template, so alpaca asks
     [prompt] = prompts = encode_prompts([("Say hello.", "")], "alpaca", engine.tokenizer)
     [expected] = engine.answer(prompts, Decoding(9))
     asked = {"model": "left", "messages": HELLO, "max_tokens": 9}
@@ -51,7 +52,7 @@ def test_a_chat_is_answered_as_the_engine_does_whole_and_streamed(client, guarde
 
 
 def test_completions_go_on_from_the_text_as_it_stands(client, guarded):
-    engine = Engine.load(str(guarded[0] / "model" / "left"))
+    engine = HFEngine.load(str(guarded[0] / "model" / "left"))
     texts = ["Once upon", "a time"]
     prompts = encode_prompts([(text, "") for text in texts], "raw", engine.tokenizer)
     expected = [engine.answer([prompt], Decoding(7))[0] for prompt in prompts]

@@ -8,7 +8,7 @@ from xllm.chat.service import Answer
 from xllm.errors import XllmError
 
 if TYPE_CHECKING:
-    from xllm.inference.engine import Engine
+    from xllm.inference.hf import HFEngine
 
 SHORTEST = 8  # letters from which on a language can be told
 
@@ -61,7 +61,7 @@ def words(text: str) -> str:
     return f"<span>{html.escape(text)}</span>"
 
 
-def ready(engine: "Engine") -> str:
+def ready(engine: "HFEngine") -> str:
     """Where and how a model computes."""
     dtype = str(engine.model.dtype).removeprefix("torch.")
     window = f", {engine.window} tokens" if engine.window else ""
