@@ -31,6 +31,7 @@ from xllm.training.layout import Steps
 from xllm.training.plot import plot
 from xllm.training.request import Request, read
 from xllm.training.sharding import shard, whole_weights
+from xllm.training.step_lines import show_steps
 from xllm.training.trainer import StepTrainer
 
 
@@ -60,7 +61,9 @@ def train(flags: TrainFlags) -> None:
         tune(request, prepared, run)
     if request.training.process_index == 0:
         print(request.output)
-        done(then=f"bash script/inference.sh {shlex.quote(request.output.name)} DATASET")
+        named = request.output.parent == model_folder.MODELS.absolute()
+        model = request.output.name if named else str(request.output)
+        done(then=f"xllm infer {shlex.quote(model)} DATASET")
 
 
 def prepare(request: Request) -> Prepared:
@@ -173,6 +176,7 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
         trainer = StepTrainer(model=model, args=args, steps=steps, watch=watcher)
     except (ValueError, RuntimeError, ImportError) as error:  # flags that don't go together
         raise XllmError(f"the Trainer refuses these flags: {error}") from error
+    show_steps(trainer)
     if held_out or prepared.questions:
         held = Held(held_out, prepared.questions, request.template, prepared.tokenizer)
         trainer.add_callback(Develop(trainer, held, args.eval_steps))
