@@ -11,7 +11,8 @@ import threading
 # before any library of Hugging Face is imported: no network, and a cache of our own
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="xllm-tests-")
-os.environ.pop("XLLM_DATA_DIR", None)
+for name in ("XLLM_DATA_DIR", "XLLM_MODEL_DIR"):
+    os.environ.pop(name, None)
 
 from contextlib import contextmanager  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
@@ -19,9 +20,9 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 
-from xllm import HOME  # noqa: E402
 from xllm.__main__ import main  # noqa: E402
 
+HOME = Path(__file__).resolve().parent.parent  # the checkout
 SAMPLE = HOME / "data" / "sample"
 BASE_MODEL = HOME / "model" / "smollm2-135m"
 

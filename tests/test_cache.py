@@ -11,7 +11,8 @@ import datasets
 import numpy as np
 import pytest
 
-from xllm import HOME, cache
+from tests.conftest import HOME
+from xllm import cache
 from xllm.errors import XllmError
 from xllm.files import remove, sha256
 from xllm.mixture.encoding import encode

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.__main__ import COMMANDS
 from xllm.cli import Flags, flag, options, read, switch, word, words
 from xllm.errors import XllmError

@@ -11,7 +11,7 @@ import torch
 from gradio_client import Client
 from safetensors.torch import load_file
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.files import read_jsonl
 
 SAMPLE = HOME / "data" / "sample"

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from xllm import HOME, __version__
+from tests.conftest import HOME
+from xllm import __version__
 from xllm.__main__ import COMMANDS
 
 HEAVY = {"torch", "transformers", "datasets", "gradio", "sacrebleu", "fire", "babel"}

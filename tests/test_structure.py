@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 
 ROOT = "root files"
 LOW = {ROOT, "artifacts", "models", "loading"}

@@ -75,7 +75,7 @@ def test_records_are_read_back_as_training_data(root):
 
 
 def test_votes_are_lines_that_nobody_tears(tmp_path, monkeypatch):
-    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", tmp_path)
+    monkeypatch.setenv("XLLM_MODEL_DIR", str(tmp_path))
     asked = {"instruction": "Say\nhello.", "input": "", "template": "alpaca", "models": ["a", "b"], "hidden": True}
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: votes.cast("a", asked | {"answers": [str(n), "x" * 5000]}), range(40)))

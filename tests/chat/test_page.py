@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.files import read_jsonl, write_jsonl
 from xllm.mixture.load import load_mixture
 

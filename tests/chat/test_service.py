@@ -145,7 +145,7 @@ def test_models_that_were_used_longest_ago_make_room(site, monkeypatch):
         assert await shelf.engine("third") is not left
         assert await shelf.engine("right") is right and await shelf.engine("left") is not left
 
-    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", site / "model")
+    monkeypatch.setenv("XLLM_MODEL_DIR", str(site / "model"))
     (site / "model" / "third").symlink_to("left")
     asyncio.run(main())
 
@@ -180,7 +180,7 @@ def test_a_broken_folder_is_told_and_can_be_mended(site, llama, monkeypatch, cap
         weights.write_bytes(whole)
         assert await shelf.engine("left")
 
-    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", site / "model")
+    monkeypatch.setenv("XLLM_MODEL_DIR", str(site / "model"))
     asyncio.run(main())
 
 

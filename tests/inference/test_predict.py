@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.files import read_jsonl
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.errors import XllmError
 from xllm.mixture.load import load_mixture
 

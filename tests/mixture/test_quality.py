@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.languages import identify
 from xllm.mixture.filters import kept
 from xllm.mixture.load import load_mixture

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 
 SAMPLE = HOME / "data" / "sample"
 

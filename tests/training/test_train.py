@@ -148,7 +148,7 @@ PRODUCT = ["BASE", "alpaca_en", "--per_device_train_batch_size", "4"]
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing_behind(cli, sample, llama, monkeypatch, tmp_path, words, message):
-    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", tmp_path)
+    monkeypatch.setenv("XLLM_MODEL_DIR", str(tmp_path))
     outcome = cli("train", *[str(llama) if word == "BASE" else word for word in words])
     lines = [line for line in outcome.err.splitlines() if line.startswith("xllm: ")]
     assert outcome.code == 2 and not outcome.out and len(lines) == 1 and message in lines[0]

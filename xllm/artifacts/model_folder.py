@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xllm import HOME
+from xllm import places
 from xllm.errors import XllmError, unknown
 from xllm.files import read_json
 
 if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
     pass
-
-
-MODELS = HOME / "model"
 
 
 UNFINISHED = "unfinished.json"  # in the folder of a model that training has begun
@@ -24,7 +21,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 def find(name: str) -> str:
     """What `from_pretrained` takes for a model's name: a folder under model/, else a path, else a hub id."""
-    for folder in ([] if name.startswith(".") else [MODELS / name]) + [Path(name)]:
+    for folder in ([] if name.startswith(".") else [places.models() / name]) + [Path(name)]:
         if _is_folder(folder):
             if (folder / UNFINISHED).is_file():
                 raise XllmError(f"{folder} is an unfinished training run; the command that began it goes on with it")
@@ -33,8 +30,9 @@ def find(name: str) -> str:
             return str(folder)
     if HUB_ID.fullmatch(name) and not name.startswith(("model/", ".")):
         return name
-    here = [folder.name for folder in MODELS.iterdir() if folder.is_dir()] if MODELS.is_dir() else []
-    raise unknown("model", name, here, f"looked in {MODELS}; to get one: python -m xllm fetch NAME")
+    home = places.models()
+    here = [folder.name for folder in home.iterdir() if folder.is_dir()] if home.is_dir() else []
+    raise unknown("model", name, here, f"looked in {home}; to get one: python -m xllm fetch NAME")
 
 
 def _is_folder(path: Path) -> bool:
@@ -47,7 +45,7 @@ def _is_folder(path: Path) -> bool:
 def folder_of(name: str) -> Path:
     """Where what belongs to a model is kept, its answers for one: its own folder, or for a hub id one in model/."""
     source = find(name)
-    return Path(source) if _is_folder(Path(source)) else MODELS / source.replace("/", "--")
+    return Path(source) if _is_folder(Path(source)) else places.models() / source.replace("/", "--")
 
 
 def short_name(name: str) -> str:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from xllm.artifacts import model_folder
+from xllm import places
 from xllm.errors import XllmError, unknown
 
 
 def file() -> Path:
     """Where votes are kept."""
-    return model_folder.MODELS / FILE
+    return places.models() / FILE
 
 
 def cast(vote: str, comparison: dict) -> None:

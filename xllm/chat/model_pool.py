@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xllm import places
 from xllm.artifacts import model_folder
 from xllm.errors import XllmError, unknown
 
@@ -47,7 +48,7 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Every model that can be asked for: those given at the start, then those under model/."""
-        here = model_folder.MODELS.iterdir() if model_folder.MODELS.is_dir() else []
+        here = places.models().iterdir() if places.models().is_dir() else []
         found = sorted(folder.name for folder in here if _is_model(folder))
         return [*self.given, *(name for name in found if name not in self.given)]
 
@@ -55,7 +56,7 @@ class Shelf:
         """What `from_pretrained` takes. Raises XllmError for any name that isn't among `names`."""
         if name not in self.names():
             raise unknown("model", name, self.names())
-        return self.given.get(name) or str(model_folder.MODELS / name)
+        return self.given.get(name) or str(places.models() / name)
 
     def want(self, name: str) -> Entry:
         """The entry of a model, which begins to load unless it has, anew where that failed. Raises XllmError."""

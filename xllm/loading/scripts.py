@@ -14,7 +14,7 @@ from pathlib import Path
 
 import datasets
 
-from xllm import HOME, cache, files, languages, prompts, records
+from xllm import cache, files, languages, places, prompts, records
 from xllm.errors import XllmError, unknown
 from xllm.loading import multiple_choice, squad
 from xllm.records import COLUMNS
@@ -39,17 +39,9 @@ class Source:
     hashes: dict[str, str]  # path below the data root → sha256, of the script and of each raw file
 
 
-def data_root(data_dir: str | None = None) -> Path:
-    """The folder of raw files: `data_dir`, else $XLLM_DATA_DIR, else data/ of the checkout."""
-    root = Path(data_dir or os.environ.get("XLLM_DATA_DIR") or HOME / "data")
-    if not root.is_dir():
-        raise XllmError(f"the data root {str(root)!r} isn't a folder; set --data_dir or XLLM_DATA_DIR")
-    return root.resolve()
-
-
 def scripts(root: Path) -> dict[str, Path]:
-    """The loading script of each dataset: those of the checkout, and, winning over them, those of the data root."""
-    paths = [path for home in (HOME / "data", root) for path in sorted(home.glob("*/*.py"))]
+    """The loading script of each dataset: those of this package, and, winning over them, those of the data root."""
+    paths = [path for home in (places.own_data(), root) for path in sorted(home.glob("*/*.py"))]
     return {path.stem: path for path in paths if path.stem == path.parent.name}
 
 
@@ -67,7 +59,7 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
         hashes |= {_below(root, path): cache.sha256(path) for path in _raw_files(generator, root / name)}
         rows = _records(_prepare(builder, generator, config, root / name, hashes), script)
     except Exception as error:  # a script is anybody's code: whatever it raises is told in one line
-        raise _explain(error, f"{name}_{config}", script, homepage) from error
+        raise _explain(error, f"{name}_{config}", script, root, homepage) from error
     return Source(
         task=getattr(probe, "TASK", None),
         source_language=getattr(probe.config, "source_language", None),
@@ -171,17 +163,19 @@ def _check_labels(rows: datasets.Dataset) -> None:
                 raise XllmError(f"row {number}: its output is {output!r}, which is none of its labels {labels}")
 
 
-def _explain(error: Exception, term: str, script: Path, homepage: str | None) -> XllmError:
+def _explain(error: Exception, term: str, script: Path, root: Path, homepage: str | None) -> XllmError:
     while error.__cause__ is not None and not isinstance(error, XllmError):
         error = error.__cause__  # `datasets` wraps what a generator raises
     if isinstance(error, XllmError):
         return error if term in str(error) else XllmError(f"{term}: {error}")
     if isinstance(error, FileNotFoundError) and error.filename:
-        return XllmError(_missing(term, Path(error.filename)) + (f"; to get it: {homepage}" if homepage else ""))
+        return XllmError(_missing(term, Path(error.filename), root) + (f"; to get it: {homepage}" if homepage else ""))
     return XllmError(f"{term}: {script} failed: {type(error).__name__}: {error}")
 
 
-def _missing(term: str, path: Path) -> str:
+def _missing(term: str, path: Path, root: Path) -> str:
+    if not root.is_dir():
+        return f"{term}: raw file not found: {path} (there is no {root}; XLLM_DATA_DIR or --data_dir names a data root)"
     first = path
     while not first.parent.exists():
         first = first.parent

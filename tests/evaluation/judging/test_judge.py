@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import filelock
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.artifacts import scores
 from xllm.files import read_jsonl, write_json, write_jsonl
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.artifacts import scores
 from xllm.errors import XllmError
 from xllm.evaluation.metrics.learned import bertscore, bleurt, comet

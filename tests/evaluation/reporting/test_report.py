@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from xllm import HOME
+from tests.conftest import HOME
 from xllm.artifacts import scores
 from xllm.artifacts.scores import Score, Scored
 from xllm.files import read_json, write_json, write_jsonl

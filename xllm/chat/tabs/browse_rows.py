@@ -10,8 +10,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
 
-from xllm import languages
-from xllm.artifacts import answers, model_folder
+from xllm import languages, places
+from xllm.artifacts import answers
 from xllm.artifacts.answers import ENDING
 from xllm.errors import XllmError
 from xllm.evaluation.metrics.question_answering import exact_match, f1
@@ -39,7 +39,7 @@ def files(given: dict[str, str]) -> dict[str, dict[str, Path]]:
     """The files of answers by dataset and by the model's name on the page, which is `given` with where the model is;
     the other models under model/ go by their folders' names."""
     folders = {name: Path(source) for name, source in given.items()}
-    folders |= {folder.name: folder for folder in sorted(model_folder.MODELS.glob("*")) if folder.name not in given}
+    folders |= {folder.name: folder for folder in sorted(places.models().glob("*")) if folder.name not in given}
     found: dict[str, dict[str, Path]] = {}
     for name, folder in folders.items():
         for path in folder.glob(f"test/*{ENDING}"):

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from xllm import places
 from xllm.artifacts import model_folder, scores, votes
 from xllm.cli import done
 from xllm.errors import XllmError
@@ -56,7 +57,7 @@ def _has_scores(folder: Path) -> bool:
 
 def _folder(name: str) -> Path:
     """A model's folder by its name or path. It needs no weights: answers from elsewhere can lie in it, too."""
-    for path in ([] if name.startswith(".") else [model_folder.MODELS / name]) + [Path(name)]:
+    for path in ([] if name.startswith(".") else [places.models() / name]) + [Path(name)]:
         if path.exists():
             return path
     folder = model_folder.folder_of(name)  # of a hub id, or unknown
