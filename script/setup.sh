@@ -16,6 +16,9 @@ if [ ! -x .venv/bin/python3 ]; then
     "$PYTHON" -m venv .venv || { rm -rf .venv; "$PYTHON" -m virtualenv .venv; } ||
         fail "$PYTHON can't make a virtual environment; install python3-venv or virtualenv"
 fi
+# the name of this distribution before it was xllm-toolkit; left there, it would claim the same files
+.venv/bin/python3 -m pip uninstall --yes -qq xllm
+rm -rf xllm.egg-info
 echo "+ .venv/bin/python3 -m pip install -c constraints.txt -e .$extras" >&2
 .venv/bin/python3 -m pip install --quiet -c constraints.txt -e ".$extras" >&2
 touch "$stamp"

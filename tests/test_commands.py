@@ -132,8 +132,9 @@ def test_the_quickstart_ends_with_base_against_tuned_and_then_has_nothing_left_t
         ["xquad_en", "f1", "30", "A"],
         ["xquad_en", "contains", "30", "A"],
     ]
-    assert "+ bash script/train.sh tiny translation_daily_en-zh+alpaca_en" in first.stderr
+    assert "+ python -m xllm quickstart --base tiny\n" in first.stderr
+    assert "+ xllm train tiny translation_daily_en-zh+alpaca_en --num_train_epochs 1" in first.stderr
 
     second = bash("bash script/quickstart.sh", BASE="tiny")
     assert second.returncode == 0 and second.stdout.endswith(compared)
-    assert "script/train.sh" not in second.stderr and "script/inference.sh" not in second.stderr
+    assert "+ xllm train" not in second.stderr and "+ xllm infer" not in second.stderr

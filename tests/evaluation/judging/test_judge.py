@@ -632,7 +632,9 @@ def test_mistakes_are_one_line_before_any_call(judge, model, server, tmp_path, m
 def test_without_the_client_it_says_what_to_install(judge, model, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     outcome = judge(model("a", [GOOD]), model("b", [PLAIN]))
-    assert outcome.code == 2 and outcome.err == "xllm: judge needs the package openai: pip install -e '.[judge]'\n"
+    assert (
+        outcome.code == 2 and outcome.err == "xllm: judge needs the package openai: pip install 'xllm-toolkit[judge]'\n"
+    )
 
 
 @pytest.mark.parametrize("wraps", [True, False])

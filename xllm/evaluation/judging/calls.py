@@ -58,7 +58,7 @@ def connect(endpoint: Endpoint):
     try:
         from openai import OpenAI
     except ImportError:
-        raise XllmError("judge needs the package openai: pip install -e '.[judge]'") from None
+        raise XllmError("judge needs the package openai: pip install 'xllm-toolkit[judge]'") from None
     key = os.environ.get(KEY, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise XllmError(f"{KEY} holds characters that no key has")

@@ -1,0 +1,1 @@
+"""All stages in one: commands called as a person types them, shown before they run."""
