@@ -73,9 +73,15 @@ def sample(own) -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_that_help_lists_is_read_in_each_of_its_forms(command):
     kind = COMMANDS[command].load_flags()
-    needed = [sample(own) for own in words(kind) if own.default is MISSING]
+    needed_words = [sample(own) for own in words(kind) if own.default is MISSING]
     required = [f"--{own.name}={sample(own)}" for own in options(kind) if own.default is MISSING]
     for own in (own for own in options(kind) if own.name != "config"):
+        others = {
+            name: next(other for other in options(kind) if other.name == name)
+            for name in own.metadata.get("needs") or ()
+        }
+        line = [f"--{name}" + ("" if other.type is bool else f"={sample(other)}") for name, other in others.items()]
+        needed = [*needed_words, *line]
         dashed = f"--{own.name.replace('_', '-')}"
         if own.type is bool:
             ways = [[f"--{own.name}"], [dashed, "True"], [f"--{own.name}=true"]]
@@ -201,6 +207,9 @@ def sample_data(sample, tmp_path, monkeypatch):
         (["infer", "a", "b", "--limit", "1e3"], "--limit 1e3: it must be a whole number, 1 or more"),
         (["infer", "a", "b", "--limit", "１"], "--limit １: it must be a whole number, 1 or more"),
         (["infer", "a", "b", "--limit", "1_0"], "--limit 1_0: it must be a whole number, 1 or more"),
+        (["infer", "a", "b", "--seed", "1"], "--seed 1 has no effect without --do_sample"),
+        (["mixture", "a", "--template", "raw"], "--template raw has no effect without --model"),
+        (["train", "a", "b", "--eval_split", "x"], "--eval_split x has no effect without --eval_mixture or --dev"),
         (["infer", "a", "b", "--seed", "-1"], "--seed -1: it must be a whole number, 0 or more, below 4294967296"),
         (["infer", "a", "b", "--top_p", "nan"], "--top_p nan: it must be a number above 0, 1 at most"),
         (["infer", "a", "b", "--limit"], "--limit needs a value"),

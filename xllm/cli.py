@@ -66,12 +66,14 @@ def flag(
     shown: str | None = None,
     metavar: str | None = None,
     required: bool = False,
+    needs: Sequence[str] = (),
 ) -> Any:
     """A flag with a value. Numbers may be bounded: at `least` and `most`, or `above` and `below`. `shown` says in words
-    what the default is where it isn't a value, and `metavar` what stands for the value in help."""
+    what the default is where it isn't a value, and `metavar` what stands for the value in help. A flag that `needs`
+    others has no effect without one of them, and is refused then."""
     limits = {"least": least, "most": most, "above": above, "below": below}
     own = {} if required else {"default": default}
-    return _field(own, help=help, choices=choices, limits=limits, shown=shown, metavar=metavar)
+    return _field(own, help=help, choices=choices, limits=limits, shown=shown, metavar=metavar, needs=needs)
 
 
 def switch(help: str) -> Any:
@@ -145,6 +147,11 @@ def read(command: str, kind: type[Flags], argv: Sequence[str]) -> Any:
             values[own.name] = tuple(texts) if own.metadata.get("many") else texts[-1]
         elif own.default is MISSING:
             raise XllmError(f"{command} needs {_called(own)}; {see(command)}")
+    for own in options(kind):
+        needs = own.metadata.get("needs") or ()
+        if own.name in values and needs and not any(values.get(name) for name in needs):
+            wanted = " or ".join(f"--{name}" for name in needs)
+            raise XllmError(f"--{own.name} {values[own.name]} has no effect without {wanted}")
     return kind(**values, typed=tuple(argv), settings=values | others, others=others)
 
 

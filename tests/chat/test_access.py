@@ -9,7 +9,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from xllm.chat import access
-from xllm.chat.model_pool import Shelf
+from xllm.chat.model_pool import ModelPool
 from xllm.chat.service import Limits, Service
 
 CLOSED = {"detail": "this page doesn't serve that"}
@@ -23,7 +23,7 @@ def app(llama):
 
     from xllm.chat import page
 
-    service = Service(Shelf([str(llama)]), Limits())
+    service = Service(ModelPool([str(llama)]), Limits())
     return App.create_app(page.build(service), app_kwargs=access.app_settings([], None))
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import torch
 
-from xllm.chat.model_pool import Shelf
+from xllm.chat.model_pool import ModelPool
 from xllm.chat.service import Full, Limits, Service, TooLong
 from xllm.errors import XllmError
 from xllm.inference.engine import Decoding
@@ -25,7 +25,7 @@ def busy(start_site):
 
 
 def service_of(model, **limits) -> Service:
-    return Service(Shelf([str(model)]), Limits(**limits))
+    return Service(ModelPool([str(model)]), Limits(**limits))
 
 
 def encoder(text):
@@ -45,7 +45,7 @@ async def last(service, model, text, most=5, stop=None):
 def test_first_come_is_first_served_and_sees_its_place(site):
     async def main():
         service, ended = service_of(site / "model" / "left", at_once=1), []
-        await service.shelf.engine("left")
+        await service.pool.engine("left")
 
         async def client(number):
             seen = await last(service, "left", f"Number {number}", most=30)
@@ -65,7 +65,7 @@ def test_first_come_is_first_served_and_sees_its_place(site):
 def test_who_leaves_or_stops_frees_the_place_and_the_model(site):
     async def main():
         service = service_of(site / "model" / "left", at_once=1)
-        engine = await service.shelf.engine("left")
+        engine = await service.pool.engine("left")
         passes = []
         engine.model.register_forward_hook(lambda *_: passes.append(1))
         answers = service.answer("left", encoder("Go on."), Decoding(2000), threading.Event())
@@ -128,7 +128,7 @@ def test_a_lack_of_memory_is_told_and_leaves_the_server_alive(site):
 
     async def main():
         service = service_of(site / "model" / "left", at_once=1)
-        hook = (await service.shelf.engine("left")).model.register_forward_hook(fail)
+        hook = (await service.pool.engine("left")).model.register_forward_hook(fail)
         with pytest.raises(XllmError, match="out of memory: a shorter prompt"):
             await last(service, "left", "Hello")
         hook.remove()
@@ -139,11 +139,11 @@ def test_a_lack_of_memory_is_told_and_leaves_the_server_alive(site):
 
 def test_models_that_were_used_longest_ago_make_room(site, monkeypatch):
     async def main():
-        shelf = Shelf([])
-        left, right = [await shelf.engine(name) for name in ("left", "right")]
-        assert await shelf.engine("left") is left and right is await shelf.engine("right")
-        assert await shelf.engine("third") is not left
-        assert await shelf.engine("right") is right and await shelf.engine("left") is not left
+        pool = ModelPool([])
+        left, right = [await pool.engine(name) for name in ("left", "right")]
+        assert await pool.engine("left") is left and right is await pool.engine("right")
+        assert await pool.engine("third") is not left
+        assert await pool.engine("right") is right and await pool.engine("left") is not left
 
     monkeypatch.setenv("XLLM_MODEL_DIR", str(site / "model"))
     (site / "model" / "third").symlink_to("left")
@@ -158,7 +158,7 @@ def test_who_waits_for_a_model_to_load_is_counted(site):
         assert [isinstance(one, Full) for one in found] == [False, False, True, True]
         assert len(service.loading) == len(service.line) == 0
 
-        service.shelf.given["right"] = str(site / "model" / "right")
+        service.pool.given["right"] = str(site / "model" / "right")
         with ExitStack() as others:
             for _ in range(2):
                 others.enter_context(service.loading.join())
@@ -171,14 +171,14 @@ def test_who_waits_for_a_model_to_load_is_counted(site):
 
 def test_a_broken_folder_is_told_and_can_be_mended(site, llama, monkeypatch, capsys):
     async def main():
-        shelf, weights = Shelf([]), site / "model" / "left" / "model.safetensors"
+        pool, weights = ModelPool([]), site / "model" / "left" / "model.safetensors"
         whole = weights.read_bytes()
         weights.write_bytes(b"\0" * 100)
         with pytest.raises(XllmError, match="cannot read the weights") as told:
-            await shelf.engine("left")
+            await pool.engine("left")
         assert "/" not in str(told.value)  # where the machine keeps its models
         weights.write_bytes(whole)
-        assert await shelf.engine("left")
+        assert await pool.engine("left")
 
     monkeypatch.setenv("XLLM_MODEL_DIR", str(site / "model"))
     asyncio.run(main())

@@ -192,7 +192,7 @@ def test_predictions_from_elsewhere_are_scored_by_the_dataset_that_they_answer(c
     assert "lacks ids of xnli_zh (split test): 3" in cli("evaluate", file, "--dataset", "xnli_zh").err
     outcome = cli("evaluate", file, "--dataset", "xnli_zh", "--split", "validation")
     assert outcome.code == 0 and re.search(rf"accuracy +100.00 .* {len(rows)} ", outcome.out)
-    assert "no effect without the --dataset" in cli("evaluate", file, "--split", "validation").err
+    assert "--split validation has no effect without --dataset" in cli("evaluate", file, "--split", "validation").err
     assert "unknown split 'dev'" in cli("evaluate", file, "--dataset", "xnli_zh", "--split", "dev").err
 
 

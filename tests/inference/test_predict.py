@@ -80,7 +80,7 @@ def test_the_template_is_that_of_the_tuning(cli, sample, model):
             ["MODEL", "xquad_en", "--max_new_token", "3"],
             "unknown flag '--max_new_token'; did you mean --max_new_tokens",
         ),
-        (["MODEL", "xquad_en", "--temperature", "0.5"], "--temperature has no effect without --do_sample"),
+        (["MODEL", "xquad_en", "--temperature", "0.5"], "--temperature 0.5 has no effect without --do_sample"),
         (["MODEL", "xquad_en", "--batch_size", "0"], "--batch_size 0"),
         (["MODEL", "xquad_en", "--template", "chat"], "has no chat template; templates without one: alpaca, raw"),
         (["MODEL", "xquad_en", "--template", "chatty"], "unknown value of --template 'chatty'; did you mean chat"),

@@ -32,7 +32,7 @@ class Entry:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class Shelf:
+class ModelPool:
     """What a request may name is either given at the start, or a folder under model/; nothing else is ever opened."""
 
     def __init__(self, given: list[str], bits: int | None = None) -> None:

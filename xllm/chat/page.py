@@ -29,7 +29,7 @@ HEAD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
 
 def build(service: Service) -> gr.Blocks:
     """The page of a service."""
-    names = service.shelf.names()
+    names = service.pool.names()
     with gr.Blocks(title=f"xllm · {names[0]}", analytics_enabled=False) as page:
         with gr.Row(equal_height=True):
             model = gr.Dropdown(names, value=names[0], label="Model", filterable=False, min_width=280, scale=2)
@@ -46,7 +46,7 @@ def build(service: Service) -> gr.Blocks:
             with gr.Tab("Browse") as opened:
                 browse.build(service, opened, boxes, tabs, INSTRUCT)
         follows = {"show_progress": "hidden", "concurrency_limit": None, **PRIVATE}
-        page.load(lambda: gr.Dropdown(service.shelf.names()), None, model, queue=False, **PRIVATE)
+        page.load(lambda: gr.Dropdown(service.pool.names()), None, model, queue=False, **PRIVATE)
         gr.on([page.load, model.change], _Status(service).follow, model, status, **follows)
     return page
 
@@ -58,7 +58,7 @@ class _Status:
     async def follow(self, model: str) -> AsyncIterator[str]:
         """How much of a model is in memory, until it is there, or has failed."""
         try:
-            async for entry in self.service.shelf.loading(model):
+            async for entry in self.service.pool.loading(model):
                 yield status_line.loading(entry.share, model)
             yield status_line.problem(entry.problem) if entry.problem else status_line.ready(entry.engine)
         except XllmError as error:

@@ -10,7 +10,7 @@ import gradio as gr  # noqa: E402
 
 from xllm.chat import access, page  # noqa: E402
 from xllm.chat.flags import ChatFlags  # noqa: E402
-from xllm.chat.model_pool import Shelf  # noqa: E402
+from xllm.chat.model_pool import ModelPool  # noqa: E402
 from xllm.chat.openai import api  # noqa: E402
 from xllm.chat.service import Limits, Service  # noqa: E402
 from xllm.errors import XllmError  # noqa: E402
@@ -26,14 +26,14 @@ def chat(flags: ChatFlags) -> None:
         raise XllmError("--load_in_8bit and --load_in_4bit: it must be one of them")
     bits = 8 if flags.load_in_8bit else 4 if flags.load_in_4bit else None
     pairs = access.users(flags.auth) if flags.auth else []
-    shelf = Shelf(flags.models, bits)
+    pool = ModelPool(flags.models, bits)
     if bits:
         check_bits(bits)
     if not pairs and (flags.share or not _is_loopback(flags.host)):
         print("xllm: anyone who reaches this page can use the models; --auth asks for a password", file=sys.stderr)
-    service = Service(shelf, Limits(flags.max_prompt, flags.max_answer, flags.at_once))
-    for name in shelf.given:
-        shelf.want(name)
+    service = Service(pool, Limits(flags.max_prompt, flags.max_answer, flags.at_once))
+    for name in pool.given:
+        pool.want(name)
     _launch(service, flags, pairs)
 
 

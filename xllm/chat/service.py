@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from xllm.chat.model_pool import BEAT, Shelf
+from xllm.chat.model_pool import BEAT, ModelPool
 from xllm.errors import XllmError
 from xllm.records import encodable
 
@@ -90,8 +90,8 @@ class Line:
 class Service:
     """All that the tabs of the page and the API share."""
 
-    def __init__(self, shelf: Shelf, limits: Limits) -> None:
-        self.shelf, self.limits = shelf, limits
+    def __init__(self, pool: ModelPool, limits: Limits) -> None:
+        self.pool, self.limits = pool, limits
         self.line = Line(limits.at_once, limits.waiting)
         self.loading = Line(0, limits.waiting)  # who waits for a model, before the queue
         self._running: dict[str, list[threading.Event]] = {}
@@ -126,9 +126,9 @@ class Service:
         `encode` makes the prompt's token ids. Raises XllmError: TooLong, Full, or one that says what is wrong with the
         model or the request. Setting `stop`, or leaving the iterator, ends the generation and frees its place.
         """
-        there = self.shelf.want(model).done.is_set()
+        there = self.pool.want(model).done.is_set()
         with nullcontext() if there else self.loading.join():
-            async for entry in self.shelf.loading(model):
+            async for entry in self.pool.loading(model):
                 if stop.is_set():
                     yield Answer(end="stopped")
                     return
@@ -146,7 +146,7 @@ class Service:
             if stop.is_set():
                 yield Answer(prompt_tokens=len(prompt), end="stopped")
                 return
-            engine = await self.shelf.engine(model)
+            engine = await self.pool.engine(model)
             async with aclosing(_write(engine, prompt, decoding, stop)) as answers:
                 async for answer in answers:
                     yield answer

@@ -56,8 +56,6 @@ def evaluate(flags: EvaluateFlags) -> None:
 
 def _sheets(flags: EvaluateFlags) -> list[Sheet]:
     """The answers that a command line names. Raises XllmError for flags that have no effect on them."""
-    if flags.split is not None and flags.dataset is None:
-        raise XllmError(f"--split {flags.split} has no effect without the --dataset that it is of")
     texts = {"hypotheses": flags.hypotheses, "references": flags.references, "sources": flags.sources}
     if any(texts.values()):
         return [_texts(flags.what, texts, flags.lang, flags.task or "translation", flags.dataset)]

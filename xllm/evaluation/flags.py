@@ -23,10 +23,12 @@ class EvaluateFlags(Flags):
     lang: str | None = flag("The language of the answers, for FILE.jsonl and --hypotheses, as zh.")
     task: str | None = flag("What kind of answers these are, for FILE.jsonl and --hypotheses.", choices=TASKS)
     dataset: str | None = flag("The dataset that FILE.jsonl answers, by id.")
-    split: str | None = flag("The split of --dataset.", shown="test")
+    split: str | None = flag("The split of --dataset.", shown="test", needs=("dataset",))
     hypotheses: str | None = flag("Answers in a text file, a line each.", metavar="FILE")
     references: str | None = flag("The right answers to --hypotheses, a line each.", metavar="FILE")
-    sources: str | None = flag("The inputs of --hypotheses, a line each; COMET and SARI need them.", metavar="FILE")
+    sources: str | None = flag(
+        "The inputs of --hypotheses, a line each; COMET and SARI need them.", metavar="FILE", needs=("hypotheses",)
+    )
 
 
 @dataclass(frozen=True)

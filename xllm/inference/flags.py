@@ -20,10 +20,14 @@ class InferFlags(Flags):
     max_new_tokens: int = flag("The longest answer, in tokens.", 512, least=1)
     num_beams: int = flag("Beams; 1 is greedy.", 1, least=1)
     do_sample: bool = switch("Draw each token instead of taking the likeliest.")
-    temperature: float | None = flag("With --do_sample.", least=0.01, shown="1.0")
-    top_p: float | None = flag("With --do_sample: draw from this share of probability.", above=0, most=1, shown="1.0")
-    top_k: int | None = flag("With --do_sample: draw from this many tokens.", least=1, shown="all")
-    seed: int = flag("For --do_sample.", 42, least=0, below=2**32)
+    temperature: float | None = flag("With --do_sample.", least=0.01, shown="1.0", needs=("do_sample",))
+    top_p: float | None = flag(
+        "With --do_sample: draw from this share of probability.", above=0, most=1, shown="1.0", needs=("do_sample",)
+    )
+    top_k: int | None = flag(
+        "With --do_sample: draw from this many tokens.", least=1, shown="all", needs=("do_sample",)
+    )
+    seed: int = flag("With --do_sample.", 42, least=0, below=2**32, needs=("do_sample",))
     template: str | None = flag(
         "The prompt; chat is the model's own chat template.", choices=(*sorted(TEMPLATES), CHAT), shown=TEMPLATE
     )

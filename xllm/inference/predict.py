@@ -146,6 +146,8 @@ def read(args: InferFlags) -> Request:
 def _check(args: InferFlags, window: int | None) -> int | None:
     """Raise XllmError for flags that can't be or would have no effect. Returns the bits of the weights, if few."""
     written = args.labels is None or args.transcot
+    if not written and "max_new_tokens" in args.settings:
+        raise XllmError(f"--max_new_tokens has no effect with --labels {args.labels}: no label is cut")
     if written and window is not None and args.max_new_tokens >= window:
         raise XllmError(f"--max_new_tokens {args.max_new_tokens}: the model's window has {window} tokens in all")
     if args.limit is not None and any(sign in args.dataset for sign in "+[*"):

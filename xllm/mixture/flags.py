@@ -14,16 +14,16 @@ def data_dir() -> Any:
     return flag(DATA_DIR, metavar="FOLDER", shown=DATA_DIR_SHOWN)
 
 
-def template() -> Any:
-    return flag("The prompt.", "alpaca", choices=sorted(TEMPLATES))
+def template(*needs: str) -> Any:
+    return flag("The prompt.", "alpaca", choices=sorted(TEMPLATES), needs=needs)
 
 
-def model_max_length() -> Any:
-    return flag("Tokens of a row; longer rows lose their end.", 512, least=1)
+def model_max_length(*needs: str) -> Any:
+    return flag("Tokens of a row; longer rows lose their end.", 512, least=1, needs=needs)
 
 
-def num_proc() -> Any:
-    return flag("Processes that tokenize.", 1, least=1)
+def num_proc(*needs: str) -> Any:
+    return flag("Processes that tokenize.", 1, least=1, needs=needs)
 
 
 def mix_rows() -> Any:
@@ -46,8 +46,8 @@ def drop_contaminated() -> Any:
 class MixtureFlags(Flags):
     mixture: str = word("Datasets joined by +, as alpaca_en+alpaca_zh[:1000]*2.")
     model: str | None = flag("Count target tokens too, by the tokenizer of this model.")
-    model_max_length: int = model_max_length()
-    template: str = template()
+    model_max_length: int = model_max_length("model")
+    template: str = template("model")
     split: str = flag("The split.", "train")
     duplicates: bool = switch("Count rows that a dataset has more than once, and rows that several datasets share.")
     parallel: bool = switch("Count the flaws of parallel text.")
@@ -59,7 +59,7 @@ class MixtureFlags(Flags):
     filter_parallel: bool = filter_parallel()
     drop_contaminated: str | None = drop_contaminated()
     seed: int = flag("What a draw depends on.", 42, least=0)
-    num_proc: int = num_proc()
+    num_proc: int = num_proc("model")
     data_dir: str | None = data_dir()
 
 

@@ -9,6 +9,7 @@ from xllm.training import recipe
 
 CONTINUE, FINETUNE = "continue", "finetune"
 METHODS = (FINETUNE, CONTINUE)
+EVALUATED = ("eval_mixture", "dev")
 BASE = "The model to start from: a folder under model/, a path, or a hub id."
 MIXTURE = "What to train on, as alpaca_en+alpaca_zh[:1000]."
 
@@ -62,8 +63,10 @@ class TrainFlags(Flags):
         "Questions that are answered greedily and scored at the same steps, as translation_flores_en-zh[:50].",
         metavar="MIXTURE",
     )
-    eval_split: str = flag("The split of --eval_mixture and --dev.", "validation")
-    eval_steps: int | None = flag("Steps between two evaluations.", least=1, shown="one evaluation, at the end")
+    eval_split: str = flag("The split of --eval_mixture and --dev.", "validation", needs=EVALUATED)
+    eval_steps: int | None = flag(
+        "Steps between two evaluations.", least=1, shown="one evaluation, at the end", needs=EVALUATED
+    )
     save_steps: int | None = flag(
         "Steps between two checkpoints, from which the same command resumes.", least=1, shown="no checkpoints"
     )

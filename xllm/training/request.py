@@ -38,8 +38,6 @@ def read(flags: TrainFlags) -> Request:
     length, seen = flags.model_max_length, window(config)
     if seen and length > seen:
         raise XllmError(f"--model_max_length {length} is longer than the model's window of {seen}")
-    if flags.eval_steps is not None and not (flags.eval_mixture or flags.dev):
-        raise XllmError(f"--eval_steps {flags.eval_steps} has no effect without --eval_mixture or --dev")
     if flags.method == CONTINUE and flags.template not in (None, TEXT):
         raise XllmError(f"--template {flags.template}: the METHOD continue trains on plain text, without a prompt")
     output = _output(flags)
@@ -100,7 +98,9 @@ def _output(flags: TrainFlags) -> Path:
     """The new model's folder."""
     if flags.name is not None and flags.output_dir is not None:
         raise XllmError(f"--name {flags.name} and --output_dir {flags.output_dir}: it must be one of them")
-    name = flags.name or f"{model_folder.short_name(flags.base)}.{flags.mixture}.{flags.method}"
+    name = flags.name
+    if name is None:
+        name = f"{model_folder.short_name(flags.base)}.{flags.mixture}.{flags.method}"
     if flags.output_dir is None and ("/" in name or name.startswith(".") or not name.strip() or not name.isprintable()):
         raise XllmError(f"{name!r} can't be a model's name: it has '/', begins with a dot, or can't be printed")
     output = check_name(Path(flags.output_dir or places.models() / name).absolute())

@@ -48,7 +48,7 @@ def mount(service: Service, pairs: list[tuple[str, str]]) -> Mount:
 
     @api.get("/models")
     async def models() -> dict:
-        return {"object": "list", "data": [_model(name) for name in service.shelf.names()]}
+        return {"object": "list", "data": [_model(name) for name in service.pool.names()]}
 
     @api.get("/models/{name:path}")
     async def model(name: str) -> dict:

@@ -75,8 +75,8 @@ class Asked:
 
 def known(service: Service, name: object) -> str:
     """The name of a model, which there must be. Raises Refused."""
-    if not isinstance(name, str) or name not in service.shelf.names():
-        there = ", ".join(service.shelf.names()[:20])
+    if not isinstance(name, str) or name not in service.pool.names():
+        there = ", ".join(service.pool.names()[:20])
         raise Refused(f"The model {name!r} does not exist; there are: {there}", "model", 404, "model_not_found")
     return name
 
@@ -147,7 +147,7 @@ def _chat(service: Service, fields: dict, model: str) -> list:
     _check_text(service, *(message["content"] for message in messages), param="messages")
 
     def encode(engine) -> list[int]:
-        source = service.shelf.source(model)
+        source = service.pool.source(model)
         template = conversation.template_for(conversation.OWN, source, engine.tokenizer)
         return conversation.encode(messages, template, engine.tokenizer)
 

@@ -64,7 +64,7 @@ class _Browsing:
         self.service = service
 
     def _files(self) -> dict[str, dict[str, Path]]:
-        return browse_rows.files(self.service.shelf.given)
+        return browse_rows.files(self.service.pool.given)
 
     def open(self, dataset: str | None) -> tuple:
         """The datasets, and the first of them as a list, unless one is open already."""

@@ -119,7 +119,7 @@ class _Turns:
         service, current = self.service, current or new_id()
 
         def encode(engine) -> list[int]:
-            wording = conversation.template_for(template, service.shelf.source(model), engine.tokenizer)
+            wording = conversation.template_for(template, service.pool.source(model), engine.tokenizer)
             return conversation.encode(messages, wording, engine.tokenizer)
 
         yield as_it_is(messages), gr.skip(), "", changed(current, messages), current

@@ -20,7 +20,7 @@ PLACES = {2: ("Left", "Right"), 3: ("Left", "Middle", "Right"), 4: ("First", "Se
 
 def build(service: Service, page: gr.Blocks, settings: list) -> None:
     """Lay the tab out, within the page's tab of that name."""
-    names = service.shelf.names()
+    names = service.pool.names()
     with gr.Row():
         models = gr.Dropdown(names, value=names[:2], multiselect=True, max_choices=MOST, label="Models, left to right")
         with gr.Column(min_width=240):
@@ -48,7 +48,7 @@ def build(service: Service, page: gr.Blocks, settings: list) -> None:
     )
     stops(stop, service)
     cast.click(_vote, [open_, vote], [problem, vote, cast, open_, *boxes], queue=False, **PRIVATE)
-    page.load(lambda: gr.Dropdown(service.shelf.names()), None, models, queue=False, **PRIVATE)
+    page.load(lambda: gr.Dropdown(service.pool.names()), None, models, queue=False, **PRIVATE)
 
 
 def _column(number: int) -> tuple[gr.Column, gr.Textbox, gr.HTML]:

@@ -68,7 +68,7 @@ def encoder(service: Service, instruction: str, text: str, template: str, model:
     service.check_text(instruction, text)
 
     def encode(engine) -> list[int]:
-        wording = conversation.template_for(template, service.shelf.source(model), engine.tokenizer)
+        wording = conversation.template_for(template, service.pool.source(model), engine.tokenizer)
         return conversation.encode_one(instruction, text, wording, engine.tokenizer)
 
     return encode
@@ -96,7 +96,7 @@ class _One:
         """The tokens of the prompt, as text with whatever stands for itself alone, such as <s>."""
         try:
             encode = encoder(self.service, instruction, text, template, model)
-            engine = await self.service.shelf.engine(model)
+            engine = await self.service.pool.engine(model)
             return engine.tokenizer.decode(encode(engine), clean_up_tokenization_spaces=False)
         except XllmError as error:
             raise gr.Error(str(error), print_exception=False) from error
@@ -120,7 +120,7 @@ class _One:
             chosen = _chosen(max_new_tokens, num_beams, do_sample, temperature, top_p, top_k)
             if not all(isinstance(given, str) for given in (instruction, input, template, model)):
                 raise XllmError("instruction, input, template and model must be text")
-            model = model or self.service.shelf.names()[0]
+            model = model or self.service.pool.names()[0]
             encode = encoder(self.service, instruction, input, template, model)
             with self.service.stoppable(request.session_hash) as stop:
                 async for answer in self.service.answer(model, encode, chosen, stop):
