@@ -101,6 +101,7 @@ setup(
         "matplotlib",
         "jinja2",
         "numpy",
+        "pyyaml",
         "regex",
         "rich",
         "rouge-score",

@@ -137,6 +137,12 @@ def main(argv: list[str] | None = None) -> int:
     except XllmError as error:
         print("xllm: " + " ".join(str(error).split()), file=sys.stderr)
         return error.code
+    except ModuleNotFoundError as error:  # a machine that has what scoring needs, and not all
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "xllm"):
+            raise
+        print(f"xllm: {argv[0]} needs {package}, which isn't installed here: pip install {package}", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # who read the results has stopped, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

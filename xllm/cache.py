@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
@@ -28,9 +28,17 @@ def root() -> Path:
 
 def key(code: Iterable[ModuleType], *parts: object) -> str:
     """A name for what `parts`, the modules `code` and the libraries that they draw on determine."""
-    versions = [version(library) for library in LIBRARIES]
+    versions = [_version(library) for library in LIBRARIES]
     determined = parts, versions, [_without_comments(Path(module.__file__).read_text()) for module in code]
     return hashlib.sha256(repr(determined).encode()).hexdigest()[:32]
+
+
+def _version(library: str) -> str | None:
+    """A library's version; None where it isn't installed, as on a machine that only scores, and so decides nothing."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def _without_comments(source: str) -> str:
