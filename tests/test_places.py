@@ -1,7 +1,11 @@
 """Where a user's data and models are: in the working folder, unless a flag or the environment names another place."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +80,17 @@ def test_models_are_in_the_working_folder_else_where_the_environment_says(cli, h
 
 def test_the_checkout_s_own_data_lie_beside_the_package(here):
     assert places.own_data() == HOME / "data"
+
+
+@pytest.mark.parametrize(
+    "words", [("bash", HOME / "script" / "evaluate.sh", "tyni"), (sys.executable, HOME / "app.py", "tyni")], ids=str
+)
+def test_what_a_checkout_has_to_start_uses_its_own_models_from_any_folder(here, words):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def said(**variables):
+        environment = os.environ | {"PATH": path} | variables
+        return subprocess.run(list(map(str, words)), env=environment, capture_output=True, text=True).stderr
+
+    assert f"looked in {HOME}/model;" in said()
+    assert f"looked in {here}/elsewhere;" in said(XLLM_MODEL_DIR="elsewhere")

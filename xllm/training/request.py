@@ -19,6 +19,8 @@ from xllm.training.flags import CONTINUE, TrainFlags
 
 STEPS = 500  # Trainer wants a number where no checkpoints are saved, too
 
+SEVERAL = "torchrun --nproc_per_node GPUS -m xllm train …"  # what script/train.sh of a clone does
+
 
 @dataclass(frozen=True)
 class Request:
@@ -48,9 +50,7 @@ def read(flags: TrainFlags) -> Request:
     )
     training = _training_arguments(flags, skeleton(config).num_parameters(), output)
     if training.n_gpu > 1 and not flags.prepare_only:
-        raise XllmError(
-            f"one process sees {training.n_gpu} GPUs: use all by bash script/train.sh, or one by CUDA_VISIBLE_DEVICES=0"
-        )
+        raise XllmError(f"one process sees {training.n_gpu} GPUs; use all: {SEVERAL}, or one: CUDA_VISIBLE_DEVICES=0")
     assert flags.prepare_only or training.world_size == processes
     template = flags.template or (TEXT if flags.method == CONTINUE else "alpaca")
     return Request(output, template, rows, processes, flags, training)
@@ -84,10 +84,10 @@ class _Parser(HfArgumentParser):
 def _check_sharding(flags: TrainFlags, processes: int) -> None:
     for flag in ("hsdp_group", "cpu_offload"):
         if getattr(flags, flag) and processes == 1:
-            raise XllmError(f"--{flag}: one process shards nothing; start several by bash script/train.sh")
+            raise XllmError(f"--{flag}: one process shards nothing; start several: {SEVERAL}")
     for flag in ("ddp_backend", "ddp_timeout"):
         if flag in flags.others and processes == 1:
-            raise XllmError(f"--{flag} has no effect with one process; start several by bash script/train.sh")
+            raise XllmError(f"--{flag} has no effect with one process; start several: {SEVERAL}")
     if flags.hsdp_group is not None and processes % flags.hsdp_group:
         raise XllmError(f"--hsdp_group {flags.hsdp_group}: it must divide the {processes} processes")
     if flags.cpu_offload and not torch.cuda.is_available():

@@ -86,7 +86,7 @@ class _Browsing:
         path."""
         files = self._files()
         if not files:
-            raise XllmError("no model under model/ has answered a dataset yet: bash script/inference.sh MODEL DATASET")
+            raise XllmError("no model under model/ has answered a dataset yet: xllm infer MODEL DATASET")
         if dataset not in files:
             raise unknown("dataset", str(dataset), files)
         for model in models:
