@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from xllm import cache
+from xllm import cache, places
 from xllm.artifacts import model_card, model_folder
 from xllm.artifacts.run_info import RunInfo
 from xllm.cli import done
@@ -61,7 +61,7 @@ def train(flags: TrainFlags) -> None:
         tune(request, prepared, run)
     if request.training.process_index == 0:
         print(request.output)
-        named = request.output.parent == model_folder.MODELS.absolute()
+        named = request.output.parent == places.models()
         model = request.output.name if named else str(request.output)
         done(then=f"xllm infer {shlex.quote(model)} DATASET")
 
