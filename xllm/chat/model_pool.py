@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from xllm import places
 from xllm.artifacts import model_folder
 from xllm.errors import XllmError, unknown
 
-if TYPE_CHECKING:
-    from xllm.inference.hf import HFEngine
+# here, not in the thread that loads: transformers imports its parts one by one, and two threads get in each other's way
+from xllm.inference.answering import out_of_memory
+from xllm.inference.hf import HFEngine
 
 AT_LEAST = 2  # models that may be in memory, however few were named: two can be compared
 BEAT = 0.1  # seconds between two looks at what is loading
@@ -27,7 +27,7 @@ class Entry:
 
     source: str
     share: float = 0.0
-    engine: "HFEngine | None" = None
+    engine: HFEngine | None = None
     problem: str | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -77,7 +77,7 @@ class ModelPool:
             await asyncio.sleep(BEAT)
         yield entry
 
-    async def engine(self, name: str) -> "HFEngine":
+    async def engine(self, name: str) -> HFEngine:
         """A model, once it is there. Raises XllmError where it can't be loaded."""
         entry = self.want(name)
         while not entry.done.is_set():
@@ -89,8 +89,6 @@ class ModelPool:
     def _load(self, entry: Entry) -> None:
         try:
             self._make_room(entry)
-            from xllm.inference.hf import HFEngine
-
             with _progress(entry):
                 entry.engine = HFEngine.load(entry.source, self.bits)
         except Exception as error:  # whatever it is, the server lives on and the page tells it
@@ -118,8 +116,6 @@ def _is_model(folder: Path) -> bool:
 
 
 def _problem(source: str, error: Exception) -> str:
-    from xllm.inference.answering import out_of_memory
-
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and out_of_memory(error)):
         return f"{Path(source).name} doesn't fit into the memory of this machine; --load_in_4bit makes it smaller"
     told = str(error) if isinstance(error, XllmError) else f"cannot load {source}: {type(error).__name__}: {error}"

@@ -12,6 +12,7 @@ import anyio
 
 from xllm.chat.model_pool import BEAT, ModelPool
 from xllm.errors import XllmError
+from xllm.inference.answering import out_of_memory
 from xllm.records import encodable
 
 if TYPE_CHECKING:
@@ -224,8 +225,6 @@ async def _write(
 
 def _told(failure: Exception) -> Exception:
     """What a failure of the model says to who asked."""
-    from xllm.inference.answering import out_of_memory
-
     if isinstance(failure, MemoryError) or (isinstance(failure, RuntimeError) and out_of_memory(failure)):
         return Unavailable("out of memory: a shorter prompt or answer, or fewer beams, takes less")
     return failure
