@@ -177,7 +177,10 @@ def test_a_micro_batch_without_targets_has_no_gradient(family):
     total, _ = model(**without_targets(batch_of(flat, [9], [3])[0]))
     total.backward()
     assert total.item() == 0
-    assert all(weight.grad is not None and not weight.grad.any() for weight in model.parameters() if flat)
+    gradients = [weight.grad for weight in model.parameters()]
+    assert not any(gradient.any() for gradient in gradients if gradient is not None)
+    assert any(gradient is not None for gradient in gradients)  # or ranks would wait for one another
+    assert not flat or all(gradient is not None for gradient in gradients)
 
 
 def test_a_model_still_generates(family):
