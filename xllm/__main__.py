@@ -170,7 +170,7 @@ def leave(code: int) -> NoReturn:
     One of several, as torchrun starts them, ends without Python's clearing up: a thread of gloo that lets go of its
     last tensor meanwhile would turn the exit of a finished run into SIGABRT (pytorch/pytorch#179291)."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        atexit._run_exitfuncs()
+        atexit._run_exitfuncs()  # noqa: SLF001  os._exit skips them
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

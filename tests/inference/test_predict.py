@@ -181,3 +181,21 @@ def test_several_processes_answer_as_one(cli, root, model):
     assert outcome.code == 3 and path.read_bytes() == together
     done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith("--overwrite answers again")
+
+
+def test_a_hub_model_is_read_from_its_cache(cli, sample, llama, tmp_path, monkeypatch):
+    import shutil
+
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    from xllm.artifacts import model_folder
+
+    monkeypatch.setattr(model_folder, "MODELS", tmp_path)
+    commit, cached = "fedcba98765432100123456789abcdef01234567", Path(HF_HUB_CACHE) / "models--some--llama"
+    shutil.copytree(llama, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    outcome = cli("infer", "some/llama", "mieval_en[:1]", "--max_new_tokens", "1")
+    assert outcome.code == 0, outcome.err
+    facts = json.loads(Path(outcome.out.strip().replace("inference.jsonl", "run.json")).read_text())
+    assert facts["model"] == "some/llama" and facts["mixture"]["terms"]

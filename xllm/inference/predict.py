@@ -22,7 +22,7 @@ from xllm.inference.flags import InferFlags
 from xllm.inference.ranks import Ranks
 from xllm.mixture.load import load_mixture
 from xllm.mixture.mixture import Mixture
-from xllm.models.load import check_bits, check_weights, load_config, load_tokenizer, window
+from xllm.models.load import check_bits, check_weights, load_config, load_tokenizer, revision, window
 from xllm.records import Answer, Row, ids_sha256
 from xllm.templates import check_wording
 
@@ -46,7 +46,7 @@ class Request:
         """All that decides what the answers are."""
         task = self.task
         return {
-            "model": cache.model_files(self.source) or [self.source, load_config(self.source)._commit_hash],
+            "model": cache.model_files(self.source) or [self.source, revision(self.source)],
             "precision": str(device_and_dtype()[1]),
             "mixture": self.mixture.facts(),
             "template": task.template,

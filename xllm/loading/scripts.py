@@ -94,7 +94,9 @@ def _build(builder: type, config: str, folder: Path, key: str) -> datasets.Gener
 
 def _choose(builder: datasets.GeneratorBasedBuilder, split: str) -> datasets.SplitGenerator:
     downloads = datasets.DownloadManager(dataset_name=builder.dataset_name, base_path=builder.base_path)
-    generators = {str(generator.name): generator for generator in builder._split_generators(downloads)}
+    # the method that every script writes; what calls it in public prepares all splits, and the others may have no files
+    found = builder._split_generators(downloads)  # noqa: SLF001
+    generators = {str(generator.name): generator for generator in found}
     if split not in generators:
         raise unknown("split", split, generators)
     return generators[split]
@@ -128,8 +130,9 @@ def _prepare(
 ) -> datasets.Dataset:
     """The rows of one split, from the cache where nothing that determines them has changed."""
     split = str(generator.name)
-    builder._split_generators = lambda self, downloads: [generator]  # the other splits may have no files
-    prepared = _build(builder, config, folder, cache.key(CODE, split, sorted(hashes.items())))
+    # the other splits may have no files
+    one = type(builder.__name__, (builder,), {"_split_generators": lambda self, downloads: [generator]})
+    prepared = _build(one, config, folder, cache.key(CODE, split, sorted(hashes.items())))
     prepared.download_and_prepare(verification_mode="no_checks")
     if not prepared.info.splits[split].num_examples:  # which `as_dataset` refuses
         return datasets.Dataset.from_dict({column: [] for column in prepared.info.features}, prepared.info.features)

@@ -44,6 +44,14 @@ def load_config(source: str):
         raise _unreadable("config", source, error) from error
 
 
+def revision(source: str) -> str | None:
+    """The commit of a hub model, once its configuration has been read; None for a folder."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = None if _is_folder(Path(source)) else try_to_load_from_cache(source, "config.json")
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
 def window(config) -> int | None:
     """The longest sequence, in tokens, that a model can read; None where its positions have no end."""
     return getattr(config, "max_position_embeddings", None)

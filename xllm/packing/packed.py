@@ -1,12 +1,11 @@
 """Models that take rows end to end: how one is made to, and whether it does so exactly."""
 
-from types import MethodType
-
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
 from xllm.packing.attention import attend
 from xllm.packing.collate import flat_batch, padded_batch
+from xllm.packing.internals import attention_of, replace_forward
 from xllm.packing.loss import chunked_loss
 
 TOLERANCE = 1e-4  # of the loss, relative; in float32 the two ways differ by less than 1e-5
@@ -19,11 +18,10 @@ def make_losses(model: PreTrainedModel, longest: int) -> bool:
     difference (whose attention can't be replaced, or whose logits are made in a way of their own) gets padded rows, and
     computes its loss itself.
     """
-    original = model.forward
-    model.forward = MethodType(_forward(original), model)
-    if not getattr(model, "_supports_attention_backend", False):
+    replace_forward(model, _forward)
+    if not model.is_backend_compatible():
         return False
-    before = model.config._attn_implementation
+    before = attention_of(model)
     rows = [torch.randint(model.config.vocab_size, (length,)).numpy() for length in (_probe(model, longest), 7)]
     prompts = torch.tensor([2, 3]).numpy()
     with torch.no_grad():

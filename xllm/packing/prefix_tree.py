@@ -11,6 +11,7 @@ import torch
 from transformers import AttentionInterface, PreTrainedModel
 
 from xllm.packing.attention import attend, attend_where, visible
+from xllm.packing.internals import attention_of, layer_number
 
 NAME = "tree"  # under which transformers knows the attention
 SHARED = 16  # tokens that prompts must have in common, at least, to share them: a node costs a call in each layer
@@ -150,7 +151,7 @@ def tree_attention(
     """What transformers calls; `tokens`, a `Prefill` or a `Cache`, says which tokens see which."""
     if others.get("s_aux") is not None:
         raise TypeError("attention sinks")
-    out = tokens.attend(module.layer_idx, query, key, value, scaling, sliding_window, softcap)
+    out = tokens.attend(layer_number(module), query, key, value, scaling, sliding_window, softcap)
     return out.transpose(1, 2), None
 
 
@@ -159,10 +160,10 @@ def attend_by_tree(model: PreTrainedModel) -> bool:
     difference: a model whose attention can't be replaced, or does more than transformers tells."""
     turning = str(getattr(model.config.get_text_config(), "rope_parameters", None))
     # positions of the longest row would change what the others say
-    if not getattr(model, "_supports_attention_backend", False) or "longrope" in turning or "dynamic" in turning:
+    if not model.is_backend_compatible() or "longrope" in turning or "dynamic" in turning:
         return False
     AttentionInterface.register(NAME, tree_attention)
-    before, words = model.config._attn_implementation, model.config.get_text_config().vocab_size
+    before, words = attention_of(model), model.config.get_text_config().vocab_size
     generator = torch.Generator().manual_seed(0)
     row = torch.randint(words, (_probe(model),), generator=generator).tolist()
     try:
@@ -214,7 +215,7 @@ def log_probabilities(model: PreTrainedModel, sequences: list[list[int]], starts
     """The natural logarithm of the probability of each token of a sequence from `starts` on, given all before it."""
     read = [sequence[:-1] for sequence in sequences]  # nothing follows the last token
     with torch.inference_mode():
-        if model.config._attn_implementation != NAME:
+        if attention_of(model) != NAME:
             said = [model(torch.tensor([ids], device=model.device), use_cache=False).logits[0] for ids in read]
             return [
                 _of(each[start - 1 :], sequence[start:])

@@ -20,6 +20,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from xllm.errors import XllmError
 from xllm.files import partial, remove
+from xllm.training.sharding import untied_state
 
 NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -73,9 +74,9 @@ def restore(trainer: Trainer, path: Path) -> None:
     with safe_open(path / f"{name}.safetensors", "pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  it is no dict
     with torch.no_grad():
-        for key, weight in _weights(trainer).items():
+        for key, weight in untied_state(trainer.model).items():
             _local(weight).copy_(tensors[f"weight {key}"])
-    optimizer = trainer.optimizer.optimizer
+    optimizer = trainer.optimizer
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict] = {}
     for key, tensor in tensors.items():
@@ -97,11 +98,11 @@ def restore(trainer: Trainer, path: Path) -> None:
 
 
 def _write(trainer: Trainer, place: Path) -> None:
-    tensors = {f"weight {key}": _local(weight) for key, weight in _weights(trainer).items()}
+    tensors = {f"weight {key}": _local(weight) for key, weight in untied_state(trainer.model).items()}
     tensors["random"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random cuda"] = torch.cuda.get_rng_state()
-    saved = trainer.optimizer.optimizer.state_dict()
+    saved = trainer.optimizer.state_dict()
     rest: dict[int, dict] = {}
     for number, entries in saved["state"].items():
         for entry, value in entries.items():
@@ -122,15 +123,6 @@ def _write(trainer: Trainer, place: Path) -> None:
 
 def _name(trainer: Trainer) -> str:
     return f"rank-{trainer.args.process_index}-of-{trainer.args.world_size}"
-
-
-def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    """The weights and what else a model keeps; tied weights once, since they are the same tensor."""
-    return {
-        key: value
-        for key, value in trainer.model.state_dict().items()
-        if key not in trainer.model.all_tied_weights_keys
-    }
 
 
 def _local(tensor: torch.Tensor) -> torch.Tensor:

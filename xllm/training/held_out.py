@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from accelerate.utils import send_to_device
 from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback
 
 from xllm.artifacts.answers import Answers
@@ -12,6 +13,8 @@ from xllm.evaluation.metrics.registry import measure
 from xllm.inference.engine import Decoding
 from xllm.inference.hf import HFEngine
 from xllm.mixture.mixture import Mixture
+from xllm.packing import packed
+from xllm.packing.internals import attention_kept, attention_of
 from xllm.templates import encode_prompts
 from xllm.training.layout import Steps
 
@@ -52,7 +55,7 @@ def loss(trainer: Trainer, steps: Steps) -> float:
         for number in range(len(steps)):
             step = steps[number]
             for batch in step["micro_batches"]:
-                total += trainer.model(**trainer._prepare_inputs(batch))[0]
+                total += trainer.model(**send_to_device(batch, trainer.args.device))[0]
             targets += step["targets"]
     if dist.is_initialized():
         dist.all_reduce(total)
@@ -79,12 +82,12 @@ def scores(trainer: Trainer, held: Held) -> dict[str, float]:
 @contextmanager
 def _answering(model):
     """The attention and the settings that a model answers with, while it is being trained."""
-    attention, settings, cache = model.config._attn_implementation, model.generation_config, model.config.use_cache
-    if attention == "rows":
-        model.set_attn_implementation("sdpa")
+    settings, cache = model.generation_config, model.config.use_cache
     model.config.use_cache = True
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(attention)
-        model.generation_config, model.config.use_cache = settings, cache
+    with attention_kept(model):
+        if attention_of(model) == packed.NAME:
+            model.set_attn_implementation("sdpa")
+        try:
+            yield
+        finally:
+            model.generation_config, model.config.use_cache = settings, cache

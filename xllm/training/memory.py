@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from transformers import AttentionInterface, PreTrainedModel
 
 from xllm.models.load import skeleton
@@ -61,17 +62,17 @@ def estimate(
 
 def kept_per_token(model: PreTrainedModel) -> int:
     """Bytes that a token leaves behind for the backward pass in all layers of a `skeleton`."""
-    own = {tensor.untyped_storage()._cdata for tensor in [*model.parameters(), *model.buffers()]}
-    kept: dict[int, torch.UntypedStorage] = {}
+    own = {StorageWeakRef(tensor.untyped_storage()) for tensor in [*model.parameters(), *model.buffers()]}
+    kept: dict[StorageWeakRef, torch.UntypedStorage] = {}  # held, so that none is taken for one that came later
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage
+        if (reference := StorageWeakRef(storage)) not in own:
+            kept[reference] = storage
         return tensor
 
     model.train()
-    if getattr(model, "_supports_attention_backend", False):
+    if model.is_backend_compatible():
         AttentionInterface.register("traced", _traced_attention)
         model.set_attn_implementation("traced")
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

@@ -56,6 +56,14 @@ def read(flags: TrainFlags) -> Request:
     return Request(output, template, rows, processes, flags, training)
 
 
+class StepArguments(TrainingArguments):
+    """TrainingArguments that leave a sharded model where its parts are."""
+
+    @property
+    def place_model_on_device(self) -> bool | None:
+        return False if self.world_size > 1 else super().place_model_on_device
+
+
 def _training_arguments(flags: TrainFlags, parameters: int, output: Path) -> TrainingArguments:
     """The recipe's settings for a base model of that many parameters, and what the command line passes on."""
     settings = recipe.defaults(parameters) | recipe.machine()
@@ -65,7 +73,7 @@ def _training_arguments(flags: TrainFlags, parameters: int, output: Path) -> Tra
         settings["save_strategy"] = "steps"
     # a batch of the Trainer is a whole step
     settings |= {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 1, "eval_steps": flags.eval_steps}
-    parser = _Parser(TrainingArguments, allow_abbrev=False)
+    parser = _Parser(StepArguments, allow_abbrev=False)
     parser.set_defaults(**settings, save_steps=flags.save_steps or STEPS, output_dir=str(output))
     words = [f"--{name}={value}" for name, value in flags.others.items()]
     try:

@@ -35,7 +35,7 @@ def shard(model: PreTrainedModel, *, bf16: bool, group: int | None = None, cpu_o
 
 def layers(model: PreTrainedModel) -> list[torch.nn.Module]:
     """The layers that are put together one at a time: those that the model's class says may not be split."""
-    names = model._no_split_modules or ()
+    names = model._no_split_modules or ()  # noqa: SLF001  nothing public names the class of a model's layers
     found = [module for module in model.modules() if type(module).__name__ in names]
     if not found:
         raise XllmError(f"a {model.config.model_type} model doesn't say what its layers are, so it can't be sharded")
@@ -49,12 +49,15 @@ def _mesh(group: int | None) -> DeviceMesh:
     return init_device_mesh(device, (ranks // group, group), mesh_dim_names=("replicate", "shard"))
 
 
+def untied_state(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The weights and what else a model keeps, by name; tied weights once, since they are the same tensor."""
+    return {name: value for name, value in model.state_dict().items() if name not in model.all_tied_weights_keys}
+
+
 def whole_weights(model: PreTrainedModel, dtype: torch.dtype, *, keep: bool) -> dict[str, torch.Tensor]:
     """The weights, put together one at a time on the CPU, for the rank that is to `keep` them; {} for the others."""
-    tied, state = model.all_tied_weights_keys, {}  # tied weights are saved once
-    for name, weight in model.state_dict().items():
-        if name in tied:
-            continue
+    state = {}
+    for name, weight in untied_state(model).items():
         if isinstance(weight, DTensor):
             weight = weight.to(torch.device("cuda")) if torch.cuda.is_available() else weight  # from where it was put
             weight = weight.full_tensor()

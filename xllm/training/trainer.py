@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from accelerate.utils import send_to_device
 from torch.distributed.tensor import DTensor
 from transformers import Trainer, TrainerCallback
 
@@ -14,8 +15,12 @@ from xllm.training.monitor import Watch
 class StepTrainer(Trainer):
     """A Trainer whose batch is an optimizer step: the micro-batches of this rank, one after the other.
 
-    The model returns the sum of its targets' losses and the loss of each row (`xllm.training.flat`); where there are
+    The model returns the sum of its targets' losses and the loss of each row (`xllm.packing.packed`); where there are
     several ranks it has been sharded before.
+
+    All that is not public of Trainer and accelerate is reached from here. Callbacks are told neither the norm of a
+    step's gradient before it is used, nor where a checkpoint is to be read from or written to, and accelerate, which
+    refuses sharded weights where it would wrap a model for several processes, can't be told to leave one as it is.
     """
 
     def __init__(self, *args, steps: Steps, watch: Watch, **kwargs) -> None:
@@ -23,10 +28,6 @@ class StepTrainer(Trainer):
         self.steps, self.watch = steps, watch
         if self.args.world_size > 1:
             self.accelerator.prepare_model = lambda model, *_, **__: model  # it is sharded; there is nothing to wrap
-
-    def _move_model_to_device(self, model, device) -> None:
-        if self.args.world_size == 1:
-            super()._move_model_to_device(model, device)
 
     def get_train_dataloader(self):
         self.steps.epoch = 0
@@ -50,7 +51,7 @@ class StepTrainer(Trainer):
         total = torch.zeros((), device=self.args.device)
         self.watch.begin(step)
         for batch, names in zip(step["micro_batches"], step["names"], strict=True):
-            loss, rows = model(**self._prepare_inputs(batch))
+            loss, rows = model(**send_to_device(batch, self.args.device))
             self.watch.rows(names, rows)
             self.accelerator.backward(loss * scale)
             total += loss.detach() * scale
@@ -67,17 +68,11 @@ class StepTrainer(Trainer):
         if self.args.process_index == 0:
             self.watch.write(state.log_history[-1])
 
-    def _clip_grad_norm(self, model) -> torch.Tensor:
-        return self._norm(self.args.max_grad_norm)
-
     def _get_grad_norm(self, model, grad_norm=None) -> torch.Tensor:
-        norm = self._norm(float("inf")) if grad_norm is None else grad_norm
+        norm = super()._get_grad_norm(model, grad_norm)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         self.watch.gradient(norm)
         return norm
-
-    def _norm(self, most: float) -> torch.Tensor:
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), most)
-        return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def _save_checkpoint(self, model, trial) -> None:
         checkpoint.save(self, self.watch.folder)

@@ -79,11 +79,13 @@ def references(rows: list[dict]) -> list[list[str | None]]:
 
 
 def _measure(metric, rows: list[dict]) -> Measured:
-    statistics = metric._extract_corpus_statistics([row["prediction"] for row in rows], references(rows))
+    # sacrebleu gives no score of a resampled corpus but by its own test of significance, so its two halves are called
+    # by name: the statistics of each row, and the score of their sums
+    statistics = metric._extract_corpus_statistics([row["prediction"] for row in rows], references(rows))  # noqa: SLF001
 
     def score_of(sums: np.ndarray) -> np.ndarray:
         # as numbers of Python, with which sacrebleu reckons several times as fast
-        return np.array([metric._compute_score_from_stats(own).score for own in sums.tolist()])
+        return np.array([metric._compute_score_from_stats(own).score for own in sums.tolist()])  # noqa: SLF001
 
     signature = str(metric.get_signature())
     return Measured(np.array(statistics, float), score_of, signature, by_sacrebleu=True)
