@@ -188,9 +188,7 @@ def test_a_hub_model_is_read_from_its_cache(cli, sample, llama, tmp_path, monkey
 
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    from xllm.artifacts import model_folder
-
-    monkeypatch.setattr(model_folder, "MODELS", tmp_path)
+    monkeypatch.setenv("XLLM_MODEL_DIR", str(tmp_path))
     commit, cached = "fedcba98765432100123456789abcdef01234567", Path(HF_HUB_CACHE) / "models--some--llama"
     shutil.copytree(llama, cached / "snapshots" / commit)
     (cached / "refs").mkdir()
