@@ -9,7 +9,7 @@ Three ways over the same rows, in turn, in one process:
   ceiling     the Rust tokenizer's batch encoding of the full texts, and nothing else
 Prints rows a second, median and spread over the repeats, and the ratios of xllm to the other two.
 
-    python benchmarks/encoding.py memory [--mixture PARALLEL] [--rows 100000 1000000 10000000] [--num_proc 1]
+    python benchmarks/encoding.py memory [--mixture PARALLEL] [100000 1000000 10000000] [--num_proc 1]
 
 Writes raw files of as many lines by repeating real parallel text (a mixture), then runs `train --prepare_only` on them
 with an empty cache, and starts again from the cache. Prints the highest anonymous memory of the processes together
@@ -17,7 +17,6 @@ with an empty cache, and starts again from the cache. Prints the highest anonymo
 the imports to the first batch. Ten million rows take some 15 GB in $TMPDIR for a while.
 """
 
-import argparse
 import itertools
 import os
 import statistics
@@ -27,6 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import fire
 from tabulate import tabulate
 
 from xllm.artifacts import model_folder
@@ -36,26 +36,11 @@ from xllm.models.load import load_tokenizer
 from xllm.templates import alpaca
 
 BATCH = 1000
+PARALLEL = "translation_xnli_en-zh+translation_lohelp_en-zh"
+SIZES = (100_000, 1_000_000, 10_000_000)  # rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("speed", "memory", "start"))
-    parser.add_argument("--mixture")
-    parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--num_proc", type=int, default=1)
-    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
-    args = parser.parse_args()
-    if args.what == "speed":
-        speed(args.mixture or "alpaca_en", args.model, args.repeats)
-    elif args.what == "memory":
-        memory(args.mixture or "translation_xnli_en-zh+translation_lohelp_en-zh", args.model, args.rows, args.num_proc)
-    else:
-        start(args.mixture, args.model)
-
-
-def speed(mixture: str, model: str, repeats: int) -> None:
+def speed(mixture: str = "alpaca_en", model: str = "smollm2-135m", repeats: int = 5) -> None:
     tokenizer = load_tokenizer(model_folder.find(model))
     rows = list(load_mixture(mixture, "train"))
     columns = {column: [row[column] for row in rows] for column in ("instruction", "input", "output")}
@@ -102,10 +87,10 @@ def ceiling(batch: dict[str, list], tokenizer) -> None:
     )
 
 
-def memory(mixture: str, model: str, sizes: list[int], num_proc: int) -> None:
+def memory(*sizes: int, mixture: str = PARALLEL, model: str = "smollm2-135m", num_proc: int = 1) -> None:
     pairs = [(row["input"], row["output"]) for row in load_mixture(mixture, "train")]
     lines = []
-    for size in sizes:
+    for size in sizes or SIZES:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             write_pairs(
@@ -164,7 +149,7 @@ def anonymous(pid: int) -> int:
     return sum(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
 
 
-def start(mixture: str, model: str) -> None:
+def start(mixture: str, model: str = "smollm2-135m") -> None:
     """Print the seconds from here, where everything is imported, to the first batch."""
     import xllm.training.train  # noqa: F401  all that training imports
     from xllm.training.layout import Steps
@@ -179,4 +164,4 @@ def start(mixture: str, model: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    fire.Fire({"speed": speed, "memory": memory, "start": start})

@@ -9,7 +9,6 @@ Prints seconds, median and spread over the repeats, their ratio to sacrebleu's c
 and whether torch was imported.
 """
 
-import argparse
 import itertools
 import json
 import random
@@ -21,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import fire
 from tabulate import tabulate
 
 from xllm.files import write_json, write_jsonl
@@ -28,10 +28,7 @@ from xllm.languages import bleu_tokenizer
 from xllm.mixture.load import load_mixture
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+def main(repeats: int = 5) -> None:
     lines = []
     with tempfile.TemporaryDirectory() as temporary:
         model = Path(temporary)
@@ -117,4 +114,4 @@ def imports_torch(model: Path) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    fire.Fire(main)

@@ -283,9 +283,21 @@ def test_a_file_gives_flags_and_the_command_line_wins(tmp_path):
     }
 
 
+def test_words_of_a_file_go_by_their_names(tmp_path):
+    (tmp_path / "flags.yaml").write_text("method: continue\nmixture: text_news_zh\nmax-steps: 3\n")
+    flags = read("train", TrainFlags, ["mine", "--config", str(tmp_path / "flags.yaml")])
+    assert (flags.base, flags.mixture, flags.method) == ("mine", "text_news_zh", "continue")
+    assert flags.others == {"max_steps": "3"}
+    with pytest.raises(XllmError, match="train needs BASE"):
+        read("train", TrainFlags, ["--config", str(tmp_path / "flags.yaml")])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("names: {a: b}", "names must be text or a list of texts"),
+        ("names: [[a]]", "names must be text or a list of texts"),
+        ("? [a, b]\n: c", "it is no YAML"),
         ("txt: x", "unknown flag '--txt'; did you mean --text"),
         ("number: many", "--number many: it must be a number"),
         ("on: maybe", "--on maybe: it is a switch"),

@@ -136,8 +136,7 @@ def read(command: str, kind: type[Flags], argv: Sequence[str]) -> Any:
     """
     given, others = _split(command, kind, argv)
     if (file := given.get("config")) is not None:
-        typed, passed = _split(command, kind, _from_file(str(file[-1]), command, kind))
-        typed.pop("config", None)
+        typed, passed = _from_file(command, kind, file[-1])
         given, others = {**typed, **given}, {**passed, **others}
     values: dict[str, Any] = {}
     types = get_type_hints(kind)
@@ -199,9 +198,9 @@ def _unknown_flag(command: str, kind: type[Flags], typed: str) -> XllmError:
     return unknown("flag", typed, known, see(command))
 
 
-def _from_file(path: str, command: str, kind: type[Flags]) -> Iterator[str]:
-    """A YAML file as the command line that it stands for; every value is the text that the file has, so that `no` is a
-    language and 1e-5 a number."""
+def _from_file(command: str, kind: type[Flags], path: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """What a YAML file gives, as `_split`. Every value is the text that the file has, so that `no` is a language and
+    1e-5 a number; words go by their names."""
     import yaml
 
     try:
@@ -213,20 +212,21 @@ def _from_file(path: str, command: str, kind: type[Flags]) -> Iterator[str]:
         raise XllmError(f"--config {path}: it is no YAML: {error}") from None
     if not isinstance(found, dict):
         raise XllmError(f"--config {path}: it must hold flags and their values, a line each, as seed: 42")
-    positional = [own.name for own in words(kind)]
-    for name in positional:  # in the order of the command line, whatever that of the file
-        yield from _texts(path, name, found.pop(name, []), many=True)
-    for name, value in found.items():
-        if name == "config":
-            raise XllmError(f"--config {path}: it can't name another file")
-        for text in _texts(path, name, value, many=False):
-            yield f"--{name}={text}"
+    if "config" in found:
+        raise XllmError(f"--config {path}: it can't name another file")
+    places = {own.name: own for own in words(kind)}
+    texts = {name: _texts(path, name, value, places.get(name)) for name, value in found.items()}
+    line = [f"--{name}={text}" for name, own in texts.items() for text in own if name not in places]
+    given, others = _split(command, kind, line)
+    return {**given, **{name: own for name, own in texts.items() if own and name in places}}, others
 
 
-def _texts(path: str, name: str, value: object, *, many: bool) -> list[str]:
-    texts = value if isinstance(value, list) and many else [value]
-    if not all(isinstance(text, str) for text in texts):
-        raise XllmError(f"--config {path}: {name} must be {'text or a list' if many else 'text or a number'}")
+def _texts(path: str, name: object, value: object, place: Field[Any] | None) -> list[str]:
+    """The texts that a file gives a flag, or a word at its `place`."""
+    many = place is not None and place.metadata["many"]
+    texts = [text for text in (value if isinstance(value, list) and many else [value]) if isinstance(text, str)]
+    if not isinstance(name, str) or len(texts) < (len(value) if isinstance(value, list) and many else 1):
+        raise XllmError(f"--config {path}: {name} must be {'text or a list of texts' if many else 'text or a number'}")
     return [text for text in texts if text not in ("", "null", "~")]
 
 

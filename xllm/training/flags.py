@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from xllm.cli import Flags, flag, switch, word
 from xllm.mixture import flags as of_mixture
+from xllm.templates import TEMPLATES
 from xllm.training import recipe
 
 CONTINUE, FINETUNE = "continue", "finetune"
@@ -26,9 +27,7 @@ class TrainFlags(Flags):
     name: str | None = flag("The new model's name under model/.", shown="BASE.MIXTURE.METHOD")
     output_dir: str | None = flag("The new model's folder, in place of model/NAME.", metavar="FOLDER")
     data_dir: str | None = of_mixture.data_dir()
-    template: str | None = flag(
-        "The prompt.", choices=sorted(of_mixture.TEMPLATES), shown="alpaca; text with the METHOD continue"
-    )
+    template: str | None = flag("The prompt.", choices=sorted(TEMPLATES), shown="alpaca; text with the METHOD continue")
     model_max_length: int = of_mixture.model_max_length()
     global_batch_size: int | None = flag(
         "Rows of an optimizer step, over all processes.", least=1, shown=str(recipe.BATCH)
