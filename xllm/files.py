@@ -38,23 +38,13 @@ def whole(path: Path) -> Iterator[Path]:
     remove(place)
     try:
         yield place
-        _open_to_readers(place)
+        open_to_readers(place)
         place.replace(path)
     finally:
         remove(place)
 
 
-@contextmanager
-def growing(path: Path) -> Iterator[Path]:
-    """Like `whole`, for a folder in which what an earlier try left stays, and stays when the block fails."""
-    place = partial(check_name(path))
-    place.mkdir(parents=True, exist_ok=True)
-    yield place
-    _open_to_readers(place)
-    place.replace(path)
-
-
-def _open_to_readers(place: Path) -> None:
+def open_to_readers(place: Path) -> None:
     """Give files the permissions that the umask grants: some libraries write theirs for the owner alone."""
     umask = os.umask(0)
     os.umask(umask)
@@ -68,6 +58,16 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def sync(folder: Path) -> None:
+    """Let all that a folder holds, and its names, outlive the machine."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import HOME
-from xllm.files import partial
+from xllm.artifacts import model_folder
 
 SAMPLE = HOME / "data" / "sample"
 MIXTURE = "alpaca_en[:24]+alpaca_zh[:12]"  # nine steps of four rows an epoch
@@ -40,8 +40,18 @@ def until(process: subprocess.Popen, there) -> None:
         assert process.poll() is None
 
 
-def checkpointed(work: Path):
-    return lambda: any(work.glob("checkpoint-1?"))
+def checkpointed(folder: Path):
+    return lambda: any(folder.glob("checkpoint-1?"))
+
+
+def lines(folder: Path) -> int:
+    log = folder / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def kill(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
 
 
 def weights(folder: Path) -> bytes:
@@ -57,20 +67,19 @@ def uninterrupted(cli, llama, tmp_path, sample) -> Path:
 
 def test_killed_while_saving_then_out_of_disk_then_finished(cli, llama, tmp_path, uninterrupted):
     folder, log = tmp_path / "killed", tmp_path / "log"
-    work = partial(folder)
     process = start(train(llama, folder), log)
     # in the second epoch, in the middle of a checkpoint
-    until(process, lambda: any(work.glob("checkpoint-1?")) and any(work.glob(".*.partial/*.safetensors")))
+    until(process, lambda: any(folder.glob("checkpoint-1?")) and any(folder.glob(".*.partial/*.safetensors")))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    [whole] = work.glob("checkpoint-*")
+    [whole] = folder.glob("checkpoint-*")
 
     process = start(train(llama, folder), log, limit=100_000)  # a checkpoint has more
     assert process.wait() == 2, log.read_text()
     said = log.read_text()
     assert "cannot save" in said and f"{whole.name} is whole" in said and f"going on from {whole.name}" in said
-    assert "Traceback" not in said and list(work.glob("checkpoint-*")) == [whole]
-    assert not list(work.glob(".*.partial"))
+    assert "Traceback" not in said and list(folder.glob("checkpoint-*")) == [whole]
+    assert not list(folder.glob(".*.partial"))
 
     words = ("train", llama, MIXTURE, "--output_dir", folder, *FLAGS)
     outcome = cli(*words, "--learning_rate", "1e-4")
@@ -79,7 +88,7 @@ def test_killed_while_saving_then_out_of_disk_then_finished(cli, llama, tmp_path
 
     outcome = cli(*words)
     assert outcome.code == 0 and f"going on from {whole.name}" in outcome.err
-    assert weights(folder) == weights(uninterrupted) and not work.exists()
+    assert weights(folder) == weights(uninterrupted)
     assert {path.name for path in folder.iterdir()} == {path.name for path in uninterrupted.iterdir()}
     logs = [
         [json.loads(line) for line in (way / "log.jsonl").read_text().splitlines()] for way in (folder, uninterrupted)
@@ -97,7 +106,7 @@ def test_a_killed_process_is_brought_back_from_the_last_checkpoint(llama, tmp_pa
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         process = start(words, log, NPROC="2", PATH=path)
         if name == "killed":
-            until(process, checkpointed(partial(folder)))
+            until(process, checkpointed(folder))
             os.kill(ranks(process.pid)[-1], signal.SIGKILL)
         assert process.wait() == 0, log.read_text()
         assert ("going on from checkpoint-" in log.read_text()) == (name == "killed")
@@ -115,8 +124,70 @@ def ranks(pid: int) -> list[int]:
 def test_a_checkpoint_goes_with_its_number_of_processes(llama, tmp_path):
     folder, log = tmp_path / "out", tmp_path / "log"
     process = start(train(llama, folder), log)
-    until(process, lambda: any(partial(folder).glob("checkpoint-?")))
+    until(process, lambda: any(folder.glob("checkpoint-?")))
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert start([*train(llama, folder), "--prepare_only"], log, NPROC="2").wait() == 2
     assert "processes was 1 and is 2" in log.read_text()
+
+
+def test_without_checkpoints_the_same_command_starts_over_in_the_same_folder(cli, llama, tmp_path, uninterrupted):
+    folder, log = tmp_path / "killed", tmp_path / "log"
+    words = ("train", llama, MIXTURE, "--output_dir", folder, *FLAGS[:-2])
+    process = start([sys.executable, "-m", "xllm", *words], log)
+    until(process, folder.exists)
+    assert not model_folder.is_finished(folder) or not (folder / "config.json").exists()
+    until(process, lambda: lines(folder) > 2)
+    assert f"log: {folder / 'log.jsonl'}" in log.read_text() and not list(tmp_path.glob(".*"))
+    second = cli(*words)
+    assert second.code == 2 and "another process is training in" in second.err
+    kill(process)
+
+    (folder / "left.safetensors").touch()
+    outcome = cli(*words[:-2], "--learning_rate", "1e-4")
+    assert outcome.code == 2 and "training learning_rate was 0.001 and is 0.0001; to drop it: rm -r" in outcome.err
+    assert (folder / "left.safetensors").exists()
+    assert cli(*words).code == 0
+    assert weights(folder) == weights(uninterrupted)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in uninterrupted.iterdir()}
+    finished = cli(*words)
+    assert finished.code == 2 and "is there already" in finished.err
+
+
+def test_killed_while_it_saves_the_model(cli, llama, tmp_path, uninterrupted):
+    """However late: a folder without unfinished.json has all that a finished one has."""
+    folder, log = tmp_path / "killed", tmp_path / "log"
+    for seen in ("config.json", "model.safetensors", "run.json", "README.md"):
+        process = start(train(llama, folder), log)
+        until(process, (folder / seen).exists)
+        kill(process)
+        if model_folder.is_finished(folder):
+            break
+        for words in (
+            ("infer", folder, "xquad_en[:1]"),
+            ("evaluate", folder),
+            ("compare", folder, llama),
+            ("weight_diff", "make", llama, folder, tmp_path / "diff"),
+            ("train", folder, "alpaca_en[:4]"),
+        ):
+            outcome = cli(*words)
+            assert outcome.code == 2 and "is an unfinished training run" in outcome.err, words
+        assert f"left out: {folder} is an unfinished" in cli("report", folder, llama).err
+    if not model_folder.is_finished(folder):
+        assert cli(*train(llama, folder)[3:]).code == 0
+    assert weights(folder) == weights(uninterrupted)
+    names = {path.name for path in folder.iterdir() if not path.name.startswith((".", "checkpoint-"))} - {"lock"}
+    assert names == {path.name for path in uninterrupted.iterdir()}
+
+
+def test_of_folders_that_are_there_an_empty_one_is_taken(cli, llama, tmp_path, sample):
+    words = ("train", llama, "alpaca_en[:4]", "--max_steps", "1", "--global_batch_size", "4", "--output_dir")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("keep")
+    (tmp_path / "file").touch()
+    for name in ("notes", "file"):
+        outcome = cli(*words, tmp_path / name)
+        assert outcome.code == 2 and f"{tmp_path / name} is there already" in outcome.err
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["mine.txt"]
+    (tmp_path / "empty").mkdir()
+    assert cli(*words, tmp_path / "empty").code == 0 and (tmp_path / "empty" / "model.safetensors").exists()

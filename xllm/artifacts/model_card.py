@@ -21,11 +21,11 @@ SETTINGS = (
 )
 
 
-def write(folder: Path, name: str | None = None) -> None:
+def write(folder: Path) -> None:
     """Write the card of a model from what lies in its folder: run.json, and the scores in test/."""
     run = read_json(folder / "run.json")
     with whole(folder / "README.md") as place:
-        place.write_text(text(name or folder.name, run, scored(folder)), encoding="utf-8")
+        place.write_text(text(folder.name, run, scored(folder)), encoding="utf-8")
 
 
 def text(name: str, run: dict, lines: list[list]) -> str:

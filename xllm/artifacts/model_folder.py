@@ -1,6 +1,7 @@
 """A model's folder: from its name to where it is, and what its run.json says of it."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +24,7 @@ def find(name: str) -> str:
     """What `from_pretrained` takes for a model's name: a folder under model/, else a path, else a hub id."""
     for folder in ([] if name.startswith(".") else [places.models() / name]) + [Path(name)]:
         if _is_folder(folder):
-            if (folder / UNFINISHED).is_file():
-                raise XllmError(f"{folder} is an unfinished training run; the command that began it goes on with it")
+            check_finished(folder)
             if not (folder / "config.json").is_file():
                 raise XllmError(f"{folder} is no model folder: it has no config.json")
             return str(folder)
@@ -33,6 +33,20 @@ def find(name: str) -> str:
     home = places.models()
     here = [folder.name for folder in home.iterdir() if folder.is_dir()] if home.is_dir() else []
     raise unknown("model", name, here, f"looked in {home}; to get one: python -m xllm fetch NAME")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether no training run is at work in a folder, or was when it was killed."""
+    return not (folder / UNFINISHED).exists()
+
+
+def check_finished(folder: Path) -> None:
+    """Raise XllmError where a folder is that of a training run that hasn't come to its end."""
+    if not is_finished(folder):
+        raise XllmError(
+            f"{folder} is an unfinished training run; to finish it, run the same command again; to drop it: "
+            f"rm -r {shlex.quote(str(folder))}"
+        )
 
 
 def _is_folder(path: Path) -> bool:

@@ -112,7 +112,7 @@ class ModelPool:
 
 def _is_model(folder: Path) -> bool:
     hidden = folder.name.startswith(".")
-    return not hidden and (folder / "config.json").is_file() and not (folder / model_folder.UNFINISHED).exists()
+    return not hidden and (folder / "config.json").is_file() and model_folder.is_finished(folder)
 
 
 def _problem(source: str, error: Exception) -> str:

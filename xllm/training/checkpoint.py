@@ -15,7 +15,7 @@ import torch.distributed as dist
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
-from transformers import Trainer
+from transformers import Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from xllm.errors import XllmError
@@ -65,17 +65,20 @@ def save(trainer: Trainer, folder: Path) -> None:
                 remove(old)
 
 
+def restore_end(trainer: Trainer, path: Path) -> bool:
+    """Put a trainer where it was at its very last step, if that is what it saved; Trainer would do one step more."""
+    state = TrainerState.load_from_json(str(path / TRAINER_STATE_NAME))
+    if state.global_step < state.max_steps:
+        return False
+    _restore_weights(trainer, path)
+    trainer.state = state
+    return True
+
+
 def restore(trainer: Trainer, path: Path) -> None:
     """Put a trainer where it was when it saved a checkpoint; its own state (trainer_state.json) apart."""
-    name = _name(trainer)
-    if not (path / f"{name}.json").exists():
-        raise XllmError(f"{path} isn't of {trainer.args.world_size} processes; start as many as before, or remove it")
-    facts = json.loads((path / f"{name}.json").read_text())
-    with safe_open(path / f"{name}.safetensors", "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  it is no dict
-    with torch.no_grad():
-        for key, weight in untied_state(trainer.model).items():
-            _local(weight).copy_(tensors[f"weight {key}"])
+    tensors = _restore_weights(trainer, path)
+    facts = json.loads((path / f"{_name(trainer)}.json").read_text())
     optimizer = trainer.optimizer
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict] = {}
@@ -95,6 +98,19 @@ def restore(trainer: Trainer, path: Path) -> None:
     torch.set_rng_state(tensors["random"])
     if torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random cuda"])
+
+
+def _restore_weights(trainer: Trainer, path: Path) -> dict[str, torch.Tensor]:
+    """Put the weights of a checkpoint into a trainer's model. Returns all tensors that the checkpoint has."""
+    name = _name(trainer)
+    if not (path / f"{name}.json").exists():
+        raise XllmError(f"{path} isn't of {trainer.args.world_size} processes; start as many as before, or remove it")
+    with safe_open(path / f"{name}.safetensors", "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  it is no dict
+    with torch.no_grad():
+        for key, weight in untied_state(trainer.model).items():
+            _local(weight).copy_(tensors[f"weight {key}"])
+    return tensors
 
 
 def _write(trainer: Trainer, place: Path) -> None:

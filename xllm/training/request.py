@@ -11,10 +11,10 @@ from xllm import places
 from xllm.artifacts import model_folder
 from xllm.cli import TRUE
 from xllm.errors import XllmError
-from xllm.files import check_name, partial
+from xllm.files import check_name
 from xllm.models.load import load_config, skeleton, window
 from xllm.templates import TEXT
-from xllm.training import recipe
+from xllm.training import recipe, resume
 from xllm.training.flags import CONTINUE, TrainFlags
 
 STEPS = 500  # Trainer wants a number where no checkpoints are saved, too
@@ -31,7 +31,7 @@ class Request:
     rows_a_step: int
     processes: int
     data: TrainFlags
-    training: TrainingArguments  # its output_dir is where the work goes on until it is whole
+    training: TrainingArguments
 
 
 def read(flags: TrainFlags) -> Request:
@@ -80,7 +80,6 @@ def _training_arguments(flags: TrainFlags, parameters: int, output: Path) -> Tra
         [training] = parser.parse_args_into_dataclasses(words, look_for_args_file=False)
     except (ValueError, ImportError, OSError) as error:  # TrainingArguments checks its values as it is made
         raise XllmError(str(error)) from error
-    training.output_dir = str(partial(output))
     return training
 
 
@@ -112,6 +111,5 @@ def _output(flags: TrainFlags) -> Path:
     if flags.output_dir is None and ("/" in name or name.startswith(".") or not name.strip() or not name.isprintable()):
         raise XllmError(f"{name!r} can't be a model's name: it has '/', begins with a dot, or can't be printed")
     output = check_name(Path(flags.output_dir or places.models() / name).absolute())
-    if output.exists():
-        raise XllmError(f"{output} is there already; remove it, or give the new model a --name")
+    resume.check_place(output)
     return output

@@ -16,7 +16,6 @@ from xllm.artifacts import model_card, model_folder
 from xllm.artifacts.run_info import RunInfo
 from xllm.cli import done
 from xllm.errors import XllmError
-from xllm.files import growing, whole
 from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.mixture.load import load_mixture
 from xllm.mixture.lock import check_lock
@@ -54,8 +53,8 @@ def train(flags: TrainFlags) -> None:
     run = RunInfo("train", flags)
     with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its log
         prepared = prepare(request)
-        place, keep = Path(request.training.output_dir), request.training.save_strategy != "no"
-        resume.check(place, settings(request, prepared), keep)
+        if request.training.process_index == 0:
+            resume.check(request.output, settings(request, prepared), keeps(request))
         if request.data.prepare_only:
             return
         tune(request, prepared, run)
@@ -95,24 +94,20 @@ def prepare(request: Request) -> Prepared:
 
 
 def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
-    """Tune the model and save it, whole or not at all. With --save_steps, what an interrupted run has saved stays, and
-    the next one goes on from there."""
-    args = request.training
-    first, place = args.process_index == 0, Path(args.output_dir)
-    keep = args.save_strategy != "no"
-    folder = growing if keep else whole
-    with folder(request.output) if first else contextlib.nullcontext():
-        if first and keep:
-            resume.begin(place, settings(request, prepared))
+    """Tune the model and save it. The work goes on in the model's own folder, which is no model's until it is finished;
+    with --save_steps, the next run goes on from what an interrupted one has saved."""
+    first, place = request.training.process_index == 0, request.output
+    run_of = resume.run(place, settings(request, prepared), keeps(request)) if first else contextlib.nullcontext()
+    with run_of:
         trainer = make_trainer(request, prepared)
-        place.mkdir(exist_ok=True)
         checkpoint.wait()
         start = checkpoint.last(place)
         if start is not None:
             print(f"going on from {start.name} of {place}", file=sys.stderr)
         if first:
             trainer.watch.resume(checkpoint.step_of(start))
-        trainer.train(resume_from_checkpoint=str(start) if start else None)
+        if start is None or not checkpoint.restore_end(trainer, start):
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
         save(trainer, place)
         if first:
             prepared.tokenizer.save_pretrained(place)
@@ -120,8 +115,12 @@ def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
                 shutil.copy(original, place)
             run.write(place / "run.json", **settings(request, prepared), tokens_per_micro_batch=trainer.steps.budget)
             plot(place)
-            model_card.write(place, request.output.name)
-            resume.clear(place)
+            model_card.write(place)
+
+
+def keeps(request: Request) -> bool:
+    """Whether a run saves checkpoints."""
+    return request.training.save_strategy != "no"
 
 
 def settings(request: Request, prepared: Prepared) -> dict:
@@ -137,7 +136,7 @@ def settings(request: Request, prepared: Prepared) -> dict:
         },
         "rows_a_step": request.rows_a_step,
         "processes": request.processes,
-        "training": json.loads(args.to_json_string()) | {"output_dir": str(request.output)},
+        "training": json.loads(args.to_json_string()),
     }
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from xllm import languages, places
-from xllm.artifacts import answers
+from xllm.artifacts import answers, model_folder
 from xllm.artifacts.answers import ENDING
 from xllm.errors import XllmError
 from xllm.evaluation.metrics.question_answering import exact_match, f1
@@ -42,6 +42,8 @@ def files(given: dict[str, str]) -> dict[str, dict[str, Path]]:
     folders |= {folder.name: folder for folder in sorted(places.models().glob("*")) if folder.name not in given}
     found: dict[str, dict[str, Path]] = {}
     for name, folder in folders.items():
+        if not model_folder.is_finished(folder):
+            continue
         for path in folder.glob(f"test/*{ENDING}"):
             found.setdefault(path.name.removesuffix(ENDING), {})[name] = path
     return dict(sorted(found.items()))

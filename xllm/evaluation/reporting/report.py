@@ -46,9 +46,11 @@ def _folders(names: tuple[str, ...]) -> list[Path]:
     """The models' folders, each once; those without scores are told. Raises XllmError for a name that there isn't."""
     found = {folder.resolve(): folder for folder in map(_folder, names) if folder.is_dir()}  # not model/README.md
     for folder in found.values():
-        if not _has_scores(folder):
+        if not model_folder.is_finished(folder):
+            print(f"left out: {folder} is an unfinished training run", file=sys.stderr)
+        elif not _has_scores(folder):
             print(f"left out: {folder} has no scores in {folder / 'test'}", file=sys.stderr)
-    return list(found.values())
+    return [folder for folder in found.values() if model_folder.is_finished(folder)]
 
 
 def _has_scores(folder: Path) -> bool:
