@@ -255,7 +255,7 @@ def test_where_memory_runs_out_fewer_rows_go_together(wide, room, tokens, failed
     code = MEMORY.replace("ROOM", str(room * 2**20))
     done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
     assert done.returncode == (3 if failed else 0), done.stderr
-    rows = read_jsonl(wide / "test" / "xquad_en[:30].inference.jsonl")
+    rows = read_jsonl(wide / "test" / "xquad_en.first30.inference.jsonl")
     assert sum("failed" in row for row in rows) == failed and len(rows) == 30
     if failed:
         assert all("out of memory: " in row["failed"] for row in rows)

@@ -443,7 +443,7 @@ def test_answers_that_aren_t_those_that_were_asked_are_refused(cli, llama, sampl
     folder = tmp_path / "m"
     shutil.copytree(llama, folder)
     assert cli("infer", folder, "xquad_zh[:3]", "--max_new_tokens", "1").code == 0
-    path = folder / "test" / "xquad_zh[:3].inference.jsonl"
+    path = folder / "test" / "xquad_zh.first3.inference.jsonl"
     assert cli("evaluate", path).code == 0 and cli("evaluate", folder).code == 0
     rows = read_jsonl(path)
     write_jsonl(path, rows[:2])

@@ -21,7 +21,7 @@ def model(tiny, tmp_path):
 
 def test_writes_the_records_in_order_with_a_prediction(cli, sample, model):
     outcome = cli("infer", model, "xquad_zh[:7]+mlqa_en[:2]", "--max_new_tokens", "5", "--batch_size", "3")
-    path = model / "test" / "xquad_zh[:7]+mlqa_en[:2].inference.jsonl"
+    path = model / "test" / "xquad_zh.first7+mlqa_en.first2.inference.jsonl"
     assert outcome.code == 0 and outcome.out == f"{path}\n"
     rows = read_jsonl(path)
     raw = json.loads((sample / "xquad" / "xquad.zh.json").read_text())["data"]
@@ -31,7 +31,7 @@ def test_writes_the_records_in_order_with_a_prediction(cli, sample, model):
     columns = ["id", "instruction", "input", "output", "answers", "from", "prediction"]
     assert all(list(row) == columns + ["cut"] * (len(row) - 7) for row in rows)
     assert {path.name for path in path.parent.iterdir()} == {path.name, f"{path.name[:-15]}run.json"}
-    facts = json.loads((model / "test" / "xquad_zh[:7]+mlqa_en[:2].run.json").read_text())
+    facts = json.loads((model / "test" / "xquad_zh.first7+mlqa_en.first2.run.json").read_text())
     assert [(t["from"], t["task"], t["language"]) for t in facts["mixture"]["terms"]] == [
         ("xquad_zh", "qa", "zh"),
         ("mlqa_en", "mlqa", "en"),
@@ -53,20 +53,20 @@ def test_answers_are_not_overwritten_unless_told(cli, sample, model):
     assert cli(*words).code == 0
     outcome = cli(*words)
     assert outcome.code == 2 and "--overwrite answers again" in outcome.err
-    scores = [f"mieval_en[:2].{kind}metrics.json" for kind in ("", "judge.", "judge.b.")]
-    for name in (*scores, "mieval_en[:2].judge.b.jsonl", "mieval_en.metrics.json"):
+    scores = [f"mieval_en.first2.{kind}metrics.json" for kind in ("", "judge.", "judge.b.")]
+    for name in (*scores, "mieval_en.first2.judge.b.jsonl", "mieval_en.metrics.json"):
         (model / "test" / name).write_text("{}")
     assert cli(*words, "--overwrite").code == 0
     left = {path.name for path in (model / "test").iterdir()}
     assert not left & set(scores)  # of other answers; verdicts, which were paid for, and other sets' scores stay
-    assert {"mieval_en[:2].judge.b.jsonl", "mieval_en.metrics.json"} < left
+    assert {"mieval_en.first2.judge.b.jsonl", "mieval_en.metrics.json"} < left
 
 
 def test_the_template_is_that_of_the_tuning(cli, sample, model):
     (model / "run.json").write_text(json.dumps({"encoding": {"template": "raw"}}))
     for flags, template in (((), "raw"), (("--template", "alpaca"), "alpaca")):
         cli("infer", model, "mieval_en[:1]", "--max_new_tokens", "1", "--overwrite", *flags)
-        assert json.loads((model / "test" / "mieval_en[:1].run.json").read_text())["template"] == template
+        assert json.loads((model / "test" / "mieval_en.first1.run.json").read_text())["template"] == template
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_row_that_fails_is_written_down_and_the_others_are_answered(cli, root,
 
 def test_the_first_rows_alone(cli, sample, model):
     assert cli("infer", model, "xquad_en", "--limit", "3", "--max_new_tokens", "2").code == 0
-    assert len(read_jsonl(model / "test" / "xquad_en[:3].inference.jsonl")) == 3
+    assert len(read_jsonl(model / "test" / "xquad_en.first3.inference.jsonl")) == 3
 
 
 def test_a_model_s_own_chat_template(cli, sample, model):

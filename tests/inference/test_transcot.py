@@ -66,7 +66,7 @@ def test_what_could_not_be_translated_stays(sample):
 
 def test_the_model_translates_and_then_answers(cli, sample, model):
     assert cli("infer", model, "xquad_zh[:4]", "--transcot", "--max_new_tokens", "6").code == 0
-    rows = read_jsonl(model / "test" / "xquad_zh[:4].inference.jsonl")
+    rows = read_jsonl(model / "test" / "xquad_zh.first4.inference.jsonl")
     translations = {}
     for row in rows:
         before, after = row["original_input"].split("\n"), row["input"].split("\n")
@@ -74,5 +74,5 @@ def test_the_model_translates_and_then_answers(cli, sample, model):
             assert translations.setdefault(line, own) == own  # the same line, the same English
     assert any(line != own for line, own in translations.items())
     assert cli("infer", model, "xquad_zh[:4]", "--max_new_tokens", "6", "--overwrite").code == 0
-    plain = read_jsonl(model / "test" / "xquad_zh[:4].inference.jsonl")
+    plain = read_jsonl(model / "test" / "xquad_zh.first4.inference.jsonl")
     assert [row["input"] for row in plain] == [row["original_input"] for row in rows]

@@ -1,11 +1,12 @@
 """Files of answers: what `infer` wrote, a predictions file from elsewhere, or two plain text files."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from xllm import records
-from xllm.artifacts import model_folder
+from xllm.artifacts import file_names, model_folder
 from xllm.errors import XllmError, unknown
 from xllm.files import read_json, read_jsonl, read_lines
 
@@ -30,9 +31,26 @@ def folder_of(model: str) -> Path:
     return model_folder.folder_of(model) / "test"
 
 
-def answered(folder: Path) -> list[str]:
-    """The datasets that a folder has answers to."""
-    return [path.name.removesuffix(ENDING) for path in sorted(folder.glob(f"*{ENDING}"))]
+def answered(folder: Path) -> dict[str, Path]:
+    """The files of answers in a folder, by the names of the datasets that they answer (see `file_names`)."""
+    return file_names.listed(folder, ENDING)
+
+
+def file_of(folder: Path, dataset: str) -> Path:
+    """Where the answers to a dataset are, or would be, in a folder; the dataset by its text or the name of its file."""
+    there = answered(folder)
+    name = file_names.chosen(dataset, there)
+    return folder / f"{file_names.of_mixture(dataset)}{ENDING}" if name is None else there[name]
+
+
+def named(datasets: Iterable[str], there: dict[str, Path], model: str) -> list[str]:
+    """Datasets by the names that `answered` has them under, each once. Raises XllmError for one that isn't there."""
+    found = {dataset: file_names.chosen(dataset, there) for dataset in datasets}
+    for dataset, name in found.items():
+        if name is None:
+            hint = f"first: python -m xllm infer {model} {dataset}"
+            raise unknown(f"answered dataset of {model}", dataset, there, hint)
+    return list(dict.fromkeys(name for name in found.values() if name is not None))
 
 
 def facts_of(path: Path) -> Path | None:

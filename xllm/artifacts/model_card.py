@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from xllm.artifacts import scores
+from xllm.artifacts import file_names, scores
 from xllm.errors import XllmError
 from xllm.files import read_json, whole
 
@@ -65,7 +65,7 @@ def settings(run: dict) -> list[list]:
 def scored(folder: Path) -> list[list]:
     """What `evaluate` has written of a model; what another version wrote is left out, and told."""
     lines = []
-    for path in sorted((folder / "test").glob(f"*{scores.ENDING}")):
+    for path in file_names.listed(folder / "test", scores.ENDING).values():
         try:
             _, found = scores.read(path)
         except XllmError as error:

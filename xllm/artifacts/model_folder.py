@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xllm import places
+from xllm.artifacts import file_names
 from xllm.errors import XllmError, unknown
 from xllm.files import read_json
 
@@ -22,7 +23,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 def find(name: str) -> str:
     """What `from_pretrained` takes for a model's name: a folder under model/, else a path, else a hub id."""
-    for folder in ([] if name.startswith(".") else [places.models() / name]) + [Path(name)]:
+    for folder in candidates(name):
         if _is_folder(folder):
             check_finished(folder)
             if not (folder / "config.json").is_file():
@@ -47,6 +48,14 @@ def check_finished(folder: Path) -> None:
             f"{folder} is an unfinished training run; to finish it, run the same command again; to drop it: "
             f"rm -r {shlex.quote(str(folder))}"
         )
+
+
+def candidates(name: str) -> list[Path]:
+    """Where the folder of a model's name or path may be: under model/, else at the path. An earlier version's name of
+    it does, too."""
+    return [
+        file_names.existing(path) for path in ([] if name.startswith(".") else [places.models() / name]) + [Path(name)]
+    ]
 
 
 def _is_folder(path: Path) -> bool:

@@ -7,11 +7,11 @@ from pathlib import Path
 from tabulate import tabulate
 
 from xllm import languages
-from xllm.artifacts import answers, model_card, scores
+from xllm.artifacts import answers, file_names, model_card, scores
 from xllm.artifacts.answers import ANSWERED, Answers, read
 from xllm.artifacts.scores import Scored
 from xllm.cli import done
-from xllm.errors import XllmError, unknown
+from xllm.errors import XllmError
 from xllm.evaluation.flags import TASKS, EvaluateFlags
 from xllm.evaluation.flaws import KINDS, shares
 from xllm.evaluation.metrics import classification, registry
@@ -80,16 +80,13 @@ def _model(model: str, *datasets: str) -> list[Sheet]:
     there = answers.answered(folder)
     if not there:
         raise XllmError(f"{model} has no answers in {folder}; first: python -m xllm infer {model} DATASET")
-    for dataset in datasets:
-        if dataset not in there:
-            hint = f"first: python -m xllm infer {model} {dataset}"
-            raise unknown(f"answered dataset of {model}", dataset, there, hint)
-    return [_answered(folder, dataset, model) for dataset in dict.fromkeys(datasets or there)]
+    names = answers.named(datasets, there, model) if datasets else list(there)
+    return [_answered(there[name], model) for name in names]
 
 
-def _answered(folder: Path, dataset: str, model: str) -> Sheet:
-    file = folder / f"{dataset}{answers.ENDING}"
-    return Sheet(dataset, answers.of_file(file), file, folder / f"{dataset}{scores.ENDING}", model)
+def _answered(file: Path, model: str) -> Sheet:
+    stem = file.name.removesuffix(answers.ENDING)
+    return Sheet(file_names.clean(stem), answers.of_file(file), file, file.with_name(f"{stem}{scores.ENDING}"), model)
 
 
 def _file(path: Path, task: str | None, language: str | None, dataset: str | None, split: str) -> Sheet:
@@ -97,7 +94,7 @@ def _file(path: Path, task: str | None, language: str | None, dataset: str | Non
     if answers.facts_of(path):
         if useless := [flag for flag, value in (("task", task), ("lang", language), ("dataset", dataset)) if value]:
             raise XllmError(f"--{useless[0]} has no effect on {path}, whose run.json says what it holds")
-        return _answered(path.parent, name, str(path.parent.parent))
+        return _answered(path, str(path.parent.parent))
     if dataset is not None and (task or language):
         raise XllmError(f"--{'task' if task else 'lang'} has no effect with --dataset, which says what it is")
     output = path.with_name(f"{name}{scores.ENDING}")

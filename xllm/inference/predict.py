@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xllm import cache
 from xllm.artifacts import journal, model_folder
-from xllm.artifacts.answers import ENDING
+from xllm.artifacts.answers import ENDING, file_of, folder_of
 from xllm.artifacts.run_info import RunInfo
 from xllm.cli import done
 from xllm.errors import RowsFailed, XllmError
@@ -129,7 +129,7 @@ def read(args: InferFlags) -> Request:
     decoding = Decoding(args.max_new_tokens, args.num_beams, *sampling)
     bits = _check(args, window(config))
     dataset = args.dataset if args.limit is None else f"{args.dataset}[:{args.limit}]"
-    output = check_name(model_folder.folder_of(args.model) / "test" / f"{dataset}{ENDING}")
+    output = check_name(file_of(folder_of(args.model), dataset))
     if output.exists() and not args.overwrite:
         raise XllmError(f"{output} is there already; --overwrite answers again")
     mixture = load_mixture(dataset, args.split, args.data_dir)

@@ -9,6 +9,7 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from xllm import places
 from xllm.artifacts import model_folder
+from xllm.artifacts.file_names import clean, existing, of_mixture
 from xllm.cli import TRUE
 from xllm.errors import XllmError
 from xllm.files import check_name
@@ -107,9 +108,10 @@ def _output(flags: TrainFlags) -> Path:
         raise XllmError(f"--name {flags.name} and --output_dir {flags.output_dir}: it must be one of them")
     name = flags.name
     if name is None:
-        name = f"{model_folder.short_name(flags.base)}.{flags.mixture}.{flags.method}"
+        name = f"{clean(model_folder.short_name(flags.base))}.{of_mixture(flags.mixture)}.{flags.method}"
     if flags.output_dir is None and ("/" in name or name.startswith(".") or not name.strip() or not name.isprintable()):
         raise XllmError(f"{name!r} can't be a model's name: it has '/', begins with a dot, or can't be printed")
-    output = check_name(Path(flags.output_dir or places.models() / name).absolute())
+    output = Path(flags.output_dir) if flags.output_dir else existing(places.models() / name)
+    output = check_name(output.absolute())
     resume.check_place(output)
     return output

@@ -170,7 +170,7 @@ def test_rows_count_once(cli, model):
         rows = read_jsonl(folder / "test" / "xquad_en.inference.jsonl")[:5]
         save(folder, "xquad_en[:5]", rows, "qa", "en", of="xquad_en")
     _, *lines = table(cli("compare", base, tuned, "--dataset", "xquad_en,xquad_en,xquad_en[:5]").out)
-    assert [(line[0], line[2]) for line in lines if line[1] == "f1"] == [("xquad_en", "20"), ("xquad_en[:5]", "5")]
+    assert [(line[0], line[2]) for line in lines if line[1] == "f1"] == [("xquad_en", "20"), ("xquad_en.first5", "5")]
     outcome = cli("compare", base, tuned, "--by", "language")
     assert outcome.code == 2 and "share rows; name one of them: --dataset" in outcome.err
 
@@ -311,7 +311,7 @@ def test_macro_f1_is_taken_anew_for_each_draw():
         (["compare", "base", "tuned", "--dataset"], "--dataset needs a value"),
         (
             ["compare", "base", "tuned", "--dataset", "xquad_zh"],
-            "base has no answers to xquad_zh; first: python -m xllm infer",
+            "unknown answered dataset of base 'xquad_zh'",
         ),
         (
             ["compare", "base", "tuned", "--by", "size"],

@@ -487,7 +487,7 @@ def test_several_datasets_are_judged_by_one_command_which_goes_on(judge, model, 
     assert outcome.code == 2 and len(server.asked) == 4 + 5
     outcome = judge(a, b, dataset=both, concurrency=1, overwrite=True)
     assert outcome.code == 0 and len(server.asked) == 4 + 5 + 2
-    assert verdicts(a) == ["A"] * 2 and verdicts(a, "mieval_zh[3:6].judge.b") == ["A"] * 3
+    assert verdicts(a) == ["A"] * 2 and verdicts(a, "mieval_zh.rows3to6.judge.b") == ["A"] * 3
     assert outcome.out.splitlines()[0].split() == ["mieval_zh", "mieval_zh[3:6]"]
 
 

@@ -182,7 +182,7 @@ def test_a_dataset_counts_once_in_averages(cli, models):
     assert [key[0] for key in lines if "xquad_en" in key[0]] == [
         "xquad_en",
         "xquad_en (xquad_en+xquad_de)",
-        "xquad_en[:50]",
+        "xquad_en.first50",
     ]
     assert len([key for key in lines if "average" in key[0]]) == 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xllm import languages, places
 from xllm.artifacts import answers, model_folder
-from xllm.artifacts.answers import ENDING
+from xllm.artifacts.answers import answered
 from xllm.errors import XllmError
 from xllm.evaluation.metrics.question_answering import exact_match, f1
 from xllm.files import read_json
@@ -44,8 +44,8 @@ def files(given: dict[str, str]) -> dict[str, dict[str, Path]]:
     for name, folder in folders.items():
         if not model_folder.is_finished(folder):
             continue
-        for path in folder.glob(f"test/*{ENDING}"):
-            found.setdefault(path.name.removesuffix(ENDING), {})[name] = path
+        for dataset, path in answered(folder / "test").items():
+            found.setdefault(dataset, {})[name] = path
     return dict(sorted(found.items()))
 
 

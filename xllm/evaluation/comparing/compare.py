@@ -96,10 +96,12 @@ def _datasets(models_: tuple[str, ...], dataset: str | None) -> list[str]:
     """The datasets to compare, once it is known that each model has answered them."""
     there = [answers.answered(answers.folder_of(model)) for model in models_]
     shared = [name for name in there[0] if all(name in own for own in there)]
-    wanted = list(dict.fromkeys(dataset.split(","))) if dataset else shared
-    for model, own in zip(models_, there, strict=True):
-        if lacking := [name for name in wanted if name not in own]:
-            raise XllmError(f"{model} has no answers to {lacking[0]}; first: python -m xllm infer {model} {lacking[0]}")
+    if dataset:
+        [wanted, *_] = [
+            answers.named(dataset.split(","), own, model) for model, own in zip(models_, there, strict=True)
+        ]
+    else:
+        wanted = shared
     if not wanted:
         raise XllmError(f"there is no dataset that all of {', '.join(models_)} have answered")
     return wanted
@@ -122,7 +124,7 @@ def _sheets(models_: tuple[str, ...], files: list[str]) -> list[list[Answers]]:
 def _answers(models_: tuple[str, ...], dataset: str) -> list[list[Answers]]:
     """The models' answers to each dataset in a file. Raises XllmError where they have answered other rows than the
     baseline, under the same dataset's name."""
-    files = [answers.folder_of(model) / f"{dataset}{answers.ENDING}" for model in models_]
+    files = [answers.file_of(answers.folder_of(model), dataset) for model in models_]
     found = [[registry.scorable(own) for own in answers.of_file(file)] for file in files]
     if len(found[0]) == 1:  # under its name with the slice that was answered
         found = [[replace(own, name=dataset) for own in parts] for parts in found]

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xllm import files
-from xllm.artifacts import answers, journal, model_folder, scores
+from xllm.artifacts import answers, file_names, journal, model_folder, scores
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.run_info import RunInfo, differences
 from xllm.artifacts.scores import Scored
-from xllm.errors import XllmError, unknown
+from xllm.errors import XllmError
 from xllm.evaluation.judging import verdicts
 from xllm.evaluation.judging.calls import OWN, Endpoint
 from xllm.evaluation.judging.verdicts import PAIRWISE, YES_NO, Protocol, Question
@@ -31,7 +31,7 @@ class Request:
 
     def file(self, model: str, dataset: str) -> Path:
         """A model's answers to a dataset."""
-        return answers.folder_of(model) / f"{dataset}{answers.ENDING}"
+        return answers.file_of(answers.folder_of(model), dataset)
 
     def settings(self, dataset: str) -> dict:
         """All that decides what the verdicts on a dataset are."""
@@ -111,12 +111,11 @@ class Sheet:
 
 def read(request: Request, dataset: str) -> list[Sheet]:
     """What is to be judged. Raises XllmError for what can be known to be wrong before the first call."""
-    folders, names = [answers.folder_of(model) for model in request.models], list(dict.fromkeys(dataset.split(",")))
-    for model, folder in zip(request.models, folders, strict=True):
-        there = answers.answered(folder)
-        if lacking := [name for name in names if name not in there]:
-            hint = f"first: python -m xllm infer {model} {lacking[0]}"
-            raise unknown(f"answered dataset of {model}", lacking[0], there, hint)
+    folders = [answers.folder_of(model) for model in request.models]
+    [names, *_] = [
+        answers.named(dataset.split(","), answers.answered(folder), model)
+        for model, folder in zip(request.models, folders, strict=True)
+    ]
     if len(folders) > len({folder.resolve() for folder in folders}):
         raise XllmError(f"{' and '.join(request.models)} are the same model; judge compares two")
     return [_sheet(request, name) for name in names]
@@ -131,11 +130,11 @@ def _sheet(request: Request, dataset: str) -> Sheet:
             )
     if others:
         questions = [question for two in zip(own, *others, strict=True) for question in verdicts.pairs(*two)]
-        name = f"{dataset}.judge.{model_folder.short_name(request.models[1])}"
+        name = f"{dataset}.judge.{file_names.clean(model_folder.short_name(request.models[1]))}"
     else:
         _check_questions(own)
         questions, name = [question for part in own for question in verdicts.readings(part)], f"{dataset}.judge"
-    output = request.file(request.models[0], dataset).with_name(f"{name}.jsonl")
+    output = file_names.existing(request.file(request.models[0], dataset).with_name(f"{name}.jsonl"))
     sheet = Sheet(request.models[0], dataset, own, questions, output, request.settings(dataset))
     check_name(sheet.beside(scores.ENDING))  # the longest of them
     return sheet

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from xllm import places
 from xllm.artifacts import model_folder, scores, votes
 from xllm.cli import done
 from xllm.errors import XllmError
@@ -59,7 +58,7 @@ def _has_scores(folder: Path) -> bool:
 
 def _folder(name: str) -> Path:
     """A model's folder by its name or path. It needs no weights: answers from elsewhere can lie in it, too."""
-    for path in ([] if name.startswith(".") else [places.models() / name]) + [Path(name)]:
+    for path in model_folder.candidates(name):
         if path.exists():
             return path
     folder = model_folder.folder_of(name)  # of a hub id, or unknown

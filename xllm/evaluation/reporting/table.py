@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from xllm.artifacts import scores
+from xllm.artifacts import file_names, scores
 from xllm.artifacts.answers import ENDING
 from xllm.artifacts.scores import LOWER_IS_BETTER, Score, Scored
 from xllm.errors import XllmError
@@ -222,11 +222,10 @@ def read(name: str, folder: Path) -> Model:
     """What a model's folder has of scores; those of other answers than are there now are left out, and told.
 
     Raises XllmError for a file that another version has written, or that is torn."""
-    files = sorted((folder / "test").glob(f"*{scores.ENDING}"))
-    taken, answered = {path.name.removesuffix(scores.ENDING) for path in files}, []
-    for path in files:
-        stem = path.name.removesuffix(scores.ENDING)
-        answers = stem.partition(".judge")[0]  # a judge's scores are of these, too
+    files = file_names.listed(folder / "test", scores.ENDING)
+    taken, answered = set(files), []
+    for stem, path in files.items():
+        answers = path.name.removesuffix(scores.ENDING).partition(".judge")[0]  # a judge's scores are of these, too
         facts, found = scores.read(path)
         if problem := _stale(facts, path.with_name(f"{answers}{ENDING}")):
             print(f"left out: {path}, {problem}", file=sys.stderr)
