@@ -4,6 +4,7 @@ The Alpaca prompt is that of Stanford Alpaca (https://github.com/tatsu-lab/stanf
 language, as x-LLM uses it: it ends with the colon, and the response follows it directly.
 """
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -84,3 +85,58 @@ def check_wording(template: str, tokenizer: "PreTrainedTokenizerFast", name: str
     if tokenizer.chat_template is None:
         raise XllmError(f"{name} has no chat template; templates without one: {', '.join(sorted(TEMPLATES))}")
     return template
+
+
+# as `xllm.chat.conversation` puts a conversation: what the system says in front of the first instruction, earlier turns
+# as training rows, each with its eos
+CHAT_TEMPLATE = """\
+{{%- set front = {front} -%}}
+{{%- set start = {start} -%}}
+{{%- set end = {end} -%}}
+{{%- set eos = {eos} -%}}
+{{%- set gap = {gap} -%}}
+{{%- set told = messages | selectattr('role', 'equalto', 'system') | map(attribute='content') | join('\\n\\n') -%}}
+{{%- set seen = namespace(first=true) -%}}
+{{%- for message in messages | rejectattr('role', 'equalto', 'system') -%}}
+{{%- if message['role'] == 'user' and (loop.last or loop.nextitem['role'] == 'assistant') -%}}
+{{%- set asked = start ~ (told ~ '\\n\\n' if told and seen.first else '') ~ message['content'] -%}}
+{{{{- front ~ (gap if (front or not seen.first) and not asked.startswith(' ') else '') ~ asked -}}}}
+{{%- set seen.first = false -%}}
+{{%- if not loop.last -%}}
+{{{{- end ~ loop.nextitem['content'] ~ eos -}}}}
+{{%- elif add_generation_prompt -%}}
+{{{{- end -}}}}
+{{%- endif -%}}
+{{%- endif -%}}
+{{%- endfor -%}}
+"""
+TRIED = ("Say hello.", " Where?\n\n它在哪里？ ", "1\n\n2")  # instructions that a chat template must ask rightly
+
+
+def chat_template(template: str, tokenizer: "PreTrainedTokenizerFast") -> str | None:
+    """A template of records as a chat template (Jinja), with which any tool asks a model as it was tuned: a user's turn
+    gets the token ids of `encode_prompts`. It writes what the tokenizer puts in front of a text, bos for one, since
+    nothing is added to text from a chat template. None where no text gets these ids."""
+    start, end = TEMPLATES[template]("\0", "").split("\0")
+    plain, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+    added = next(full[:i] for i in range(len(full)) if full[i : i + len(plain)] == plain)
+    after_eos = tokenizer(f"{tokenizer.eos_token}a", add_special_tokens=False)["input_ids"]
+    texts = {
+        "front": "".join(tokenizer.convert_ids_to_tokens(added)),
+        "start": start,
+        "end": end,
+        "eos": tokenizer.eos_token,
+        # some sentencepiece tokenizers begin a word where a text begins, but not where it follows on bos or eos
+        "gap": "" if after_eos == [tokenizer.eos_token_id, *plain] else " ",
+    }
+    source = CHAT_TEMPLATE.format(**{name: json.dumps(text, ensure_ascii=False) for name, text in texts.items()})
+    asked = [ask_by_chat_template([{"role": "user", "content": text}], tokenizer, source) for text in TRIED]
+    return source if asked == encode_prompts([(text, "") for text in TRIED], template, tokenizer) else None
+
+
+def ask_by_chat_template(
+    messages: list[dict[str, str]], tokenizer: "PreTrainedTokenizerFast", source: str | None = None
+) -> list[int]:
+    """The token ids of a conversation by a chat template, the tokenizer's own unless another is given."""
+    text = tokenizer.apply_chat_template(messages, chat_template=source, tokenize=False, add_generation_prompt=True)
+    return tokenizer(text, add_special_tokens=False)["input_ids"]  # which the chat template writes itself

@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 
+import pandas
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
-from xllm.files import read_jsonl, write_json, write_jsonl
+from xllm.files import read_json, read_jsonl, write_json, write_jsonl
 from xllm.mixture.load import load_mixture
 
 GOLD = ["他说了，妈妈，我回来了。", "今天天气很好。"]
@@ -47,27 +48,34 @@ def save(folder, dataset, rows, *terms):
 
 
 def report(folder, dataset):
-    return json.loads((folder / "test" / f"{dataset}.metrics.json").read_text())
+    return scored(folder / "test" / f"{dataset}.metrics.json")
+
+
+def scored(path):
+    """The rows of a file of scores by the dataset that they come from, and by kind."""
+    found = {}
+    for row in read_json(path):
+        own = found.setdefault(row["from"], {"from": row["from"], "scores": [], "shares": []})
+        own[{"score": "scores", "share": "shares"}[row["kind"]]].append(row)
+    return list(found.values())
 
 
 def scores(folder, dataset):
     """(metric, value, count) of each score, over all that a file of answers comes from."""
     return [
-        (s["metric"], pytest.approx(s["value"]), s["count"])
-        for own in report(folder, dataset)["scored"]
-        for s in own["scores"]
+        (s["metric"], pytest.approx(s["value"]), s["count"]) for own in report(folder, dataset) for s in own["scores"]
     ]
 
 
 def shares(folder, dataset):
-    [own] = report(folder, dataset)["scored"]
+    [own] = report(folder, dataset)
     return {share["metric"]: (share["value"], share["count"]) for share in own["shares"]}
 
 
 def test_translations_get_bleu_with_the_target_s_tokenizer_and_its_signature(cli, model):
     folder = model("m", CLOSE, ["", ""])
     outcome = cli("evaluate", folder, "translation_x_en-zh", "--metrics", "BLEU,chrF++,ter")
-    [own] = report(folder, "translation_x_en-zh")["scored"]
+    [own] = report(folder, "translation_x_en-zh")
     expected = [BLEU(tokenize="zh"), CHRF(word_order=2), TER(normalized=True, asian_support=True)]
     for score, metric in zip(own["scores"], expected, strict=True):
         assert score["value"] == metric.corpus_score(CLOSE, [GOLD]).score
@@ -102,7 +110,7 @@ def test_a_mixture_is_scored_by_the_dataset_that_rows_come_from(cli, model):
     ]
     save(folder, "both", rows, ("translation_x_en-zh", "translation", "zh"), ("xquad_en", "qa", "en"))
     cli("evaluate", folder, "both")
-    found = [(own["from"], s["metric"], s["count"]) for own in report(folder, "both")["scored"] for s in own["scores"]]
+    found = [(own["from"], s["metric"], s["count"]) for own in report(folder, "both") for s in own["scores"]]
     assert found == [
         ("translation_x_en-zh", "BLEU", 2),
         ("translation_x_en-zh", "chrF++", 2),
@@ -172,7 +180,7 @@ def test_predictions_from_elsewhere_are_scored_by_the_dataset_that_they_answer(c
     write_jsonl(file, golds[::-1])  # in any order
     outcome = cli("evaluate", file, "--dataset", "xquad_zh")
     assert outcome.code == 0 and re.search(r"exact_match +100.00 .* 30 .*lang:zh", outcome.out)
-    assert json.loads((tmp_path / "theirs.metrics.json").read_text())["model"] is None
+    assert read_json(tmp_path / "theirs.metrics.json")[0]["model"] is None
     write_jsonl(file, [*golds[1:], {"id": "x", "prediction": ""}])
     outcome = cli("evaluate", file, "--dataset", "xquad_zh")
     assert outcome.code == 2 and "has ids that xquad_zh (split test) lacks: 1, 'x' for one" in outcome.err
@@ -183,7 +191,7 @@ def test_predictions_from_elsewhere_are_scored_by_the_dataset_that_they_answer(c
     assert "comes from xquad_en, not from xquad_zh" in cli("evaluate", file, "--dataset", "xquad_zh").err
     write_jsonl(file, [{**golds[0], "prediction": "", "failed": "memory"}, {**golds[1], "cut": True}, *golds[2:]])
     assert cli("evaluate", file, "--dataset", "xquad_zh").code == 0
-    [own] = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"]
+    [own] = scored(tmp_path / "theirs.metrics.json")
     flawed = {share["metric"]: round(share["value"] * share["count"] / 100) for share in own["shares"]}
     assert (flawed["failed"], flawed["cut"], flawed["empty"]) == (1, 1, 0)
 
@@ -212,7 +220,7 @@ def test_summaries_and_simplifications_have_metrics_of_their_own(cli, tmp_path, 
     rows = [{"input": f"很久以前，{gold}", "output": gold, "prediction": gold} for gold in GOLD]
     write_jsonl(file, rows)
     outcome = cli("evaluate", file, "--task", task, "--lang", "zh")
-    found = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"][0]["scores"]
+    found = scored(tmp_path / "theirs.metrics.json")[0]["scores"]
     assert outcome.code == 0 and [(s["metric"], s["value"]) for s in found] == [
         (m, pytest.approx(100, abs=2)) for m in metrics
     ]
@@ -232,8 +240,9 @@ def test_labels_get_accuracy_macro_f1_and_a_confusion_matrix(cli, model):
     outcome = cli("evaluate", folder, "xnli_en")
     # F1 of Yes: 1 of 1 and 1 of 2; of No: 1 of 2 and 1 of 2. The row without a right label doesn't count.
     assert scores(folder, "xnli_en") == [("accuracy", 50, 4), ("macro_f1", 100 * (2 / 3 + 1 / 2) / 2, 4)]
-    [own] = report(folder, "xnli_en")["scored"]
-    assert own["confusion"] == {"labels": ["Yes", "No"], "counts": [[1, 1, 0], [0, 1, 1]]}
+    [own] = report(folder, "xnli_en")
+    found = read_json(folder / "test" / "xnli_en.confusion.json")
+    assert found == {"xnli_en": {"labels": ["Yes", "No"], "counts": [[1, 1, 0], [0, 1, 1]]}}
     assert re.search(r"No +0 +1 +1", outcome.out)
 
 
@@ -247,8 +256,9 @@ def test_labels_of_each_row_s_own_go_by_their_place(cli, model):
     ]
     save(folder, "xcopa_en", rows, ("xcopa_en", "label", "en"))
     cli("evaluate", folder, "xcopa_en")
-    [own] = report(folder, "xcopa_en")["scored"]
-    assert own["confusion"] == {"labels": ["1", "2"], "counts": [[2, 1, 0], [0, 0, 0]]}
+    [own] = report(folder, "xcopa_en")
+    found = read_json(folder / "test" / "xcopa_en.confusion.json")
+    assert found == {"xcopa_en": {"labels": ["1", "2"], "counts": [[2, 1, 0], [0, 0, 0]]}}
     assert scores(folder, "xcopa_en")[1] == ("macro_f1", 100 * (4 / 5 + 0) / 2, 3)
 
 
@@ -290,7 +300,7 @@ def test_a_row_that_failed_counts_as_wrong(cli, model, failed):
     for task, metric in (("qa", "exact_match"), ("simplification", "SARI")):
         save(folder, "x_en", rows, ("x_en", task, "en"))
         assert cli("evaluate", folder, "x_en", "--metrics", metric).code == 0
-        [score] = report(folder, "x_en")["scored"][0]["scores"]
+        [score] = report(folder, "x_en")[0]["scores"]
         assert score["value"] <= 50 if failed else score["value"] > 60
 
 
@@ -317,7 +327,7 @@ def test_languages_that_the_identifier_cannot_tell_are_not_called_wrong(cli, tmp
     file = tmp_path / "theirs.jsonl"
     write_jsonl(file, [{"output": text, "prediction": text}])
     assert cli("evaluate", file, "--task", "qa", "--lang", language).code == 0
-    [own] = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"]
+    [own] = scored(tmp_path / "theirs.metrics.json")
     assert {s["metric"]: s["value"] for s in own["shares"]}.get("wrong_language") == wrong
 
 
@@ -338,7 +348,7 @@ def test_what_a_failed_row_says_does_not_count(cli, tmp_path):
     file = tmp_path / "theirs.jsonl"
     write_jsonl(file, [{"output": "The cat sat there.", "prediction": "The cat sat there.", "failed": "memory"}])
     assert cli("evaluate", file, "--task", "translation", "--lang", "en").code == 0
-    [own] = json.loads((tmp_path / "theirs.metrics.json").read_text())["scored"]
+    [own] = scored(tmp_path / "theirs.metrics.json")
     assert {score["metric"]: score["value"] for score in own["scores"]} == {"BLEU": 0, "chrF++": 0}
 
 
@@ -468,3 +478,24 @@ def test_a_model_that_was_fetched_and_not_tuned_has_no_card(cli, model):
     folder = model("fetched", CLOSE, ["1864", "Bell House"])
     write_json(folder / "run.json", {"command": ["python"], "fetched": "smollm2-135m"})
     assert cli("evaluate", folder).code == 0 and not (folder / "README.md").exists()
+
+
+def test_scores_are_one_table_in_pandas(cli, model):
+    folder = model("m", CLOSE, ["1864", "Bell House"])
+    both = read_jsonl(folder / "test" / "translation_x_en-zh.inference.jsonl")
+    both += read_jsonl(folder / "test" / "xquad_en.inference.jsonl")
+    save(folder, "both[:2]", both, ("translation_x_en-zh", "translation", "zh"), ("xquad_en", "qa", "en"))
+    assert cli("evaluate", folder, "both[:2]").code == 0
+    table = pandas.read_json(folder / "test" / "both[:2].metrics.json")
+    columns = (
+        "dataset from task language kind metric value low high count signature model command answers_sha256 format"
+    )
+    assert list(table.columns) == columns.split()
+    assert [str(table[name].dtype) for name in ("value", "low", "high", "count")] == [*["float64"] * 3, "int64"]
+    scores = table[table.kind == "score"]
+    assert list(zip(scores["from"], scores.metric, strict=True))[:2] == [
+        ("translation_x_en-zh", "BLEU"),
+        ("translation_x_en-zh", "chrF++"),
+    ]
+    assert set(table.dataset) == {"both.first2"} and set(table.kind) == {"score", "share"}
+    assert scores.low.notna().all() and not table.duplicated(["from", "kind", "metric"]).any()

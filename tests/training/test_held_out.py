@@ -2,6 +2,7 @@
 
 import json
 
+import pandas
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -26,6 +27,18 @@ HELD = (
 def evaluations(folder):
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [entry for entry in log if "eval_loss" in entry]
+
+
+def test_the_log_is_one_table_in_pandas(tuned):
+    for folder, columns in zip(tuned, (set(), {"eval_loss", "translation_daily_en-zh BLEU"}), strict=True):
+        table = pandas.read_json(folder / "log.jsonl", lines=True)
+        assert list(table.step) == [1, 2, 3, 4, 5] and columns <= set(table.columns)
+        assert not {name for name in table.columns if name.startswith("train_")}
+        assert table.step.dtype == "int64" and table.loss.notna().all()
+        assert all(map(pandas.api.types.is_numeric_dtype, table.dtypes))
+        summary = json.loads((folder / "train_results.json").read_text())
+        assert summary["train_runtime"] > 0 and "train_samples_per_second" in summary
+    assert list(table.step[table.eval_loss.notna()]) == [2, 4, 5]
 
 
 @pytest.fixture

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from xllm.artifacts import model_folder
 from xllm.errors import XllmError
-from xllm.templates import CHAT, TEMPLATES, check_template, check_wording, encode_prompts
+from xllm.templates import (
+    CHAT,
+    TEMPLATES,
+    ask_by_chat_template,
+    check_template,
+    check_wording,
+    encode_prompts,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -61,10 +68,9 @@ def _by_chat_template(messages: list[dict[str, str]], tokenizer: "PreTrainedToke
     from jinja2 import TemplateError
 
     try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return ask_by_chat_template(messages, tokenizer)
     except TemplateError as error:  # some take no system message, or want turns to alternate
         raise XllmError(f"the model's chat template doesn't take these messages: {error}") from error
-    return tokenizer(text, add_special_tokens=False)["input_ids"]  # which the chat template writes itself
 
 
 def encode_one(instruction: str, text: str, template: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:

@@ -178,7 +178,8 @@ def _check_labels(mixture: Mixture, mode: str) -> None:
 def write(request: Request, rows: Sequence[Row], answers: dict[int, Answer], run: RunInfo) -> int:
     """Write the answers, and what goes with them. Returns how many rows failed."""
     failed = [(number, answers[number]["failed"]) for number in range(len(rows)) if "failed" in answers[number]]
-    for scores in ("metrics.json", "judge.metrics.json", "judge.*.metrics.json"):  # of other answers
+    # of other answers
+    for scores in ("metrics.json", "confusion.json", "judge.metrics.json", "judge.*.metrics.json"):
         for path in request.output.parent.glob(glob.escape(request.beside("").name) + scores):
             remove(path)
     remove(request.beside("failed.jsonl"))

@@ -44,7 +44,9 @@ class Develop(TrainerCallback):
         found = {} if self.held.rows is None else {"eval_loss": loss(self.trainer, self.held.rows)}
         if self.held.questions is not None:
             found |= scores(self.trainer, self.held)
+        due = control.should_log
         self.trainer.log(found)
+        control.should_log = due  # or the step's own loss would be logged as a part of the next one's
 
 
 def loss(trainer: Trainer, steps: Steps) -> float:

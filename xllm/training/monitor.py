@@ -1,6 +1,7 @@
 """What a researcher watches: speed, rows that stand out, and a log that anything can read."""
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -30,6 +31,8 @@ class Watch:
         self.losses: deque[float] = deque(maxlen=BEFORE)
         self.worst: list[tuple[float, str]] = []
         self.began = time.perf_counter()
+        self.logged: dict[str, float | None] = {}  # the last line of the log
+        self.logged_at = 0  # bytes before it
 
     def operations(self, step: dict) -> int:
         """The floating point operations that a step can't do without, forward and backward, over all ranks."""
@@ -82,9 +85,17 @@ class Watch:
         self.losses.append(loss)
 
     def write(self, entry: dict) -> None:
-        """Add an entry to the log."""
-        with (self.folder / LOG).open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        """Add an entry to the log, which has one line for each step: what is logged of a step twice goes together.
+        Numbers that aren't finite are null, which all readers of JSON take."""
+        finite = {name: value if math.isfinite(value) else None for name, value in entry.items()}
+        with (self.folder / LOG).open("ab") as file:
+            if finite["step"] == self.logged.get("step"):
+                file.truncate(self.logged_at)
+                finite = self.logged | finite
+            else:
+                self.logged_at = file.tell()
+            self.logged = finite
+            file.write(json.dumps(finite).encode() + b"\n")
 
     def resume(self, step: int) -> None:
         """Take back what was logged after `step`: it is about to be done again."""

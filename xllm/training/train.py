@@ -16,6 +16,7 @@ from xllm.artifacts import model_card, model_folder
 from xllm.artifacts.run_info import RunInfo
 from xllm.cli import done
 from xllm.errors import XllmError
+from xllm.files import write_json
 from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.mixture.load import load_mixture
 from xllm.mixture.lock import check_lock
@@ -106,14 +107,17 @@ def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
             print(f"going on from {start.name} of {place}", file=sys.stderr)
         if first:
             trainer.watch.resume(checkpoint.step_of(start))
-        if start is None or not checkpoint.restore_end(trainer, start):
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
+        if start is not None and checkpoint.restore_end(trainer, start):
+            summary = {"epoch": trainer.state.epoch, "total_flos": trainer.state.total_flos}
+        else:
+            summary = trainer.train(resume_from_checkpoint=str(start) if start else None).metrics
         save(trainer, place)
         if first:
             prepared.tokenizer.save_pretrained(place)
             for original in Path(prepared.source).glob("*.model"):  # sentencepiece's own file, which other tools want
                 shutil.copy(original, place)
             run.write(place / "run.json", **settings(request, prepared), tokens_per_micro_batch=trainer.steps.budget)
+            write_json(place / "train_results.json", {k: v for k, v in summary.items() if k != "train_loss"})
             plot(place)
             model_card.write(place)
 

@@ -58,14 +58,14 @@ class StepTrainer(Trainer):
         return total
 
     def log(self, logs: dict, start_time: float | None = None) -> None:
-        """Log what Trainer knows, and what was measured."""
+        """Log what Trainer knows, and what was measured. Trainer's closing summary is no step."""
         state = self.state
         if "loss" in logs:
             logs |= self.watch.measured(state.global_step, state.max_steps, self.args.logging_steps)
             if self.args.process_index == 0:
                 self.watch.spike(state.global_step, logs["loss"])
         super().log(logs, start_time)
-        if self.args.process_index == 0:
+        if self.args.process_index == 0 and "train_runtime" not in logs:
             self.watch.write(state.log_history[-1])
 
     def _get_grad_norm(self, model, grad_norm=None) -> torch.Tensor:

@@ -50,7 +50,13 @@ def table_of(out):
 
 
 def read_csv(folder):
-    return list(csv.DictReader(io.StringIO((folder / "report.csv").read_text())))
+    return list(csv.DictReader(io.StringIO((folder / "report.csv").read_text("utf-8-sig"))))
+
+
+def test_excel_reads_the_table_as_unicode(cli, models):
+    score(models / "a", "xquad_zh", f1(50))
+    assert cli("report", "model/a").code == 0
+    assert (models.parent / "report" / "report.csv").read_bytes().startswith(b"\xef\xbb\xbfmodel,")
 
 
 class Page(HTMLParser):
@@ -101,7 +107,7 @@ def test_what_evaluate_wrote_is_in_all_four_formats_each_number_with_its_signatu
         write_json(models / name / "test" / "translation_x_en-zh.run.json", {"mixture": {"terms": terms}})
         (models / name / "config.json").write_text("{}")
         assert cli("evaluate", models / name).code == 0
-    found = read_json(models / "base" / "test" / "translation_x_en-zh.metrics.json")["scored"][0]["scores"][0]
+    found = read_json(models / "base" / "test" / "translation_x_en-zh.metrics.json")[0]
 
     outcome = cli("report", models / "base", models / "tuned")
     assert outcome.code == 0 and outcome.err.splitlines()[0] == "wrote report/report.md"
@@ -439,13 +445,13 @@ def torn(path):
 
 def lacking(path):
     content = json.loads(path.read_text())
-    del content["scored"][0]["scores"][0]["signature"]
+    del content[0]["signature"]
     write_json(path, content)
 
 
 def no_number(path):
     content = json.loads(path.read_text())
-    content["scored"][0]["scores"][0]["value"] = None
+    content[0]["value"] = None
     write_json(path, content)
 
 

@@ -81,7 +81,9 @@ def _files(table: Table, counted: list[Pair]) -> dict[str, bytes]:
         "report.tex": latex.latex(table),
         "report.html": html.page(table, counted, drawn),
     }
-    return {name: text.encode() for name, text in texts.items()} | drawn
+    # Excel reads UTF-8 by its mark alone
+    coded = {name: text.encode("utf-8-sig" if name.endswith(".csv") else "utf-8") for name, text in texts.items()}
+    return coded | drawn
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
