@@ -99,6 +99,7 @@ setup(
         "gguf",  # transformers reads the packaged base model with it
         "filelock",
         "matplotlib",
+        "huggingface_hub",
         "jinja2",
         "numpy",
         "pyyaml",

@@ -1,12 +1,16 @@
 """The README.md of a tuned model: what it was made of, how, and what it scores."""
 
+import re
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tabulate import tabulate
 
+from xllm import languages
 from xllm.artifacts import file_names, scores
+from xllm.artifacts.scores import Scored
 from xllm.errors import XllmError
 from xllm.files import read_json, whole
 
@@ -21,6 +25,19 @@ SETTINGS = (
 )
 
 
+LICENSES = {  # what a licence's text says → its identifier on the hub
+    "apache-2.0": r"Apache License\s+Version 2\.0",
+    "mit": r"MIT License|Permission is hereby granted, free of charge",
+    "llama3.1": r"LLAMA 3\.1 COMMUNITY LICENSE",
+    "llama3.2": r"LLAMA 3\.2 COMMUNITY LICENSE",
+    "llama3": r"LLAMA 3 COMMUNITY LICENSE",
+    "llama2": r"LLAMA 2 COMMUNITY LICENSE",
+    "cc-by-nc-4.0": r"Attribution-NonCommercial 4\.0",
+    "cc-by-4.0": r"Attribution 4\.0 International",
+}
+UNKNOWN = "unknown"  # a licence's identifier on the hub where nothing is known
+
+
 def write(folder: Path) -> None:
     """Write the card of a model from what lies in its folder: run.json, and the scores in test/."""
     run = read_json(folder / "run.json")
@@ -28,28 +45,120 @@ def write(folder: Path) -> None:
         place.write_text(text(folder.name, run, scored(folder)), encoding="utf-8")
 
 
-def text(name: str, run: dict, lines: list[list]) -> str:
-    """The card; `run` is the content of run.json."""
-    languages = sorted({term["language"] for term in run["mixture"]["terms"] if term["language"]})
-    header = ["---", "library_name: transformers", "pipeline_tag: text-generation", "language:"]
-    header += [f"- {language}" for language in languages] + ["---"]
+def origin(source: str) -> dict[str, str | None]:
+    """What a model's card says of its base: `base_model`, its id on the hub or its name, if that can be one, and its
+    `license`, with `license_name` and `license_link` where the hub has no identifier for it."""
+    folder, own = Path(source), {}
+    if folder.is_dir():
+        facts = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+        fetched = facts.get("fetched") if isinstance(facts, dict) else None
+        card = folder / "README.md"
+        name = fetched if isinstance(fetched, str) else folder.resolve().name
+        own = _license(folder)
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(source, "README.md")
+        name, card = source, Path(cached if isinstance(cached, str) else "")
+    stated = _metadata(card)
+    if isinstance(stated.get("license"), str):
+        keys = ("license", "license_name", "license_link")
+        own = {key: stated[key] for key in keys if isinstance(stated.get(key), str)}
+    return {"base_model": name if _is_hub_id(name) else None, "license": UNKNOWN, **own}
+
+
+def _metadata(card: Path) -> dict:
+    """The YAML at the head of a card; empty where there is none that can be read."""
+    import yaml
+    from huggingface_hub import metadata_load
+
+    try:
+        return (metadata_load(card) if card.is_file() else None) or {}
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+
+
+def _license(folder: Path) -> dict[str, str]:
+    """The licence that a folder has as text."""
+    for path in sorted(folder.glob("LICENSE*")):
+        said = path.read_text(encoding="utf-8", errors="replace")
+        known = [name for name, words in LICENSES.items() if re.search(words, said)]
+        return {"license": known[0]} if known else {"license": "other", "license_name": path.name.lower()}
+    return {}
+
+
+def _is_hub_id(name: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def header(name: str, run: dict, found: list[tuple[str, Scored]]) -> str:
+    """The card's metadata as YAML, in the hub's terms."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            task_name=own.task,
+            dataset_type=own.name,
+            dataset_name=stem,
+            dataset_config=stem,
+            metric_type=score.metric,
+            metric_name=score.metric,
+            metric_value=round(score.value, 4),
+            metric_args={"count": score.count, "low": score.low, "high": score.high, "signature": score.signature},
+        )
+        for stem, own in found
+        for score in own.scores
+    ]
+    codes = {_iso(term["language"]) for term in run["mixture"]["terms"] if term["language"]}
+    data = ModelCardData(
+        model_name=name,
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        language=sorted(codes - {None}) or None,
+        eval_results=results or None,
+        **run.get("origin", {"license": UNKNOWN}),
+    )
+    return data.to_yaml()
+
+
+def _iso(language: str) -> str | None:
+    """The ISO 639 code of a language, without script and region, as the hub has them."""
+    code = languages.short(re.split("[-_]", language)[0].lower())
+    return code if re.fullmatch("[a-z]{2,3}", code) else None
+
+
+def text(name: str, run: dict, found: list[tuple[str, Scored]]) -> str:
+    """The card; `run` is the content of run.json, `found` what `scored` gives."""
     terms = [
         [term["from"], term["language"] or "", f"{term['rows']:,}", f"{term['target_tokens']:,}"]
         for term in run["encoding"]["terms"]
     ]
+    aliases = [f"- `{alias}` is `{mixture}`" for alias, mixture in run.get("aliases", {}).items()]
+    licence = run.get("origin", {}).get("license", UNKNOWN)
+    licence = "not known here" if licence == UNKNOWN else licence
     parts = [
-        "\n".join(header),
+        f"---\n{header(name, run, found)}\n---",
         f"# {name}",
         f"{run['base']['name']}, tuned on `{run['mixture']['text']}` by",
         "```\n" + shlex.join(run["command"]) + "\n```",
+        f"The licence of the base is {licence}; the datasets have their own.",
         "## Mixture",
+        *(["\n".join(aliases)] if aliases else []),
         _table(terms, ["dataset", "language", "rows", "target tokens"]),
         "## Settings",
         _table(settings(run), ["setting", "value"]),
         "`run.json` has the rest: the sha256 of every file, the versions, the machine. `log.jsonl` has every step.",
         "![loss](loss.png)",
     ]
-    if lines:
+    if lines := [line for _, own in found for line in _lines(own)]:
         parts += ["## Scores", _table(lines, ["dataset", "metric", "score", "95 %", "rows", "signature"])]
     return "\n\n".join(parts) + "\n"
 
@@ -62,20 +171,22 @@ def settings(run: dict) -> list[list]:
     return found + [[setting.replace("_", " "), training[setting]] for setting in SETTINGS if setting in training]
 
 
-def scored(folder: Path) -> list[list]:
-    """What `evaluate` has written of a model; what another version wrote is left out, and told."""
-    lines = []
-    for path in file_names.listed(folder / "test", scores.ENDING).values():
+def scored(folder: Path) -> list[tuple[str, Scored]]:
+    """What `evaluate` has written of a model, each with the name of its file; what another version wrote is left out,
+    and told."""
+    found = []
+    for stem, path in file_names.listed(folder / "test", scores.ENDING).items():
         try:
-            _, found = scores.read(path)
+            found += [(stem, own) for own in scores.read(path)[1]]
         except XllmError as error:
             print(f"left out of the model's card: {error}", file=sys.stderr)
-            continue
-        for own in found:
-            for score in own.scores:
-                interval = "" if score.low is None else f"{score.low:.2f} to {score.high:.2f}"
-                lines.append([own.name, score.metric, f"{score.value:.2f}", interval, score.count, score.signature])
-    return lines
+    return found
+
+
+def _lines(own: Scored) -> Iterator[list]:
+    for score in own.scores:
+        interval = "" if score.low is None else f"{score.low:.2f} to {score.high:.2f}"
+        yield [own.name, score.metric, f"{score.value:.2f}", interval, score.count, score.signature]
 
 
 def _table(lines: list[list], header: list[str]) -> str:

@@ -31,6 +31,16 @@ def load_aliases(root: Path) -> dict[str, str]:
     return found
 
 
+def used(mixture: str, aliases: dict[str, str]) -> dict[str, str]:
+    """The aliases that a mixture is made of, those in other aliases too, and what each stands for."""
+    found: dict[str, str] = {}
+    for term in parse(mixture):
+        alias = term.name if term.name in aliases else term.name.removeprefix("alias_")
+        if alias in aliases and alias not in found:
+            found |= {alias: aliases[alias]} | used(aliases[alias], aliases)
+    return found
+
+
 def resolve(term: Term, known: dict[str, Path], aliases: dict[str, str], path: tuple[str, ...] = ()) -> Part:
     """Find out what a term names: `alias_NAME` or NAME for an alias, else the longest dataset name that fits."""
     alias = term.name if term.name in aliases else term.name.removeprefix("alias_")

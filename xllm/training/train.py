@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from xllm import cache, places
 from xllm.artifacts import model_card, model_folder
@@ -17,12 +17,14 @@ from xllm.artifacts.run_info import RunInfo
 from xllm.cli import done
 from xllm.errors import XllmError
 from xllm.files import write_json
+from xllm.mixture.aliases import load_aliases, used
 from xllm.mixture.encoding import Encoded, check_lost, encode
 from xllm.mixture.load import load_mixture
 from xllm.mixture.lock import check_lock
 from xllm.mixture.mixture import Mixture, Selection
 from xllm.models.load import load_model, load_tokenizer
 from xllm.packing.packed import make_losses
+from xllm.templates import chat_template
 from xllm.training import checkpoint, memory, monitor, resume
 from xllm.training.flags import TrainFlags
 from xllm.training.flops import matrix_rate
@@ -111,12 +113,14 @@ def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
             summary = {"epoch": trainer.state.epoch, "total_flos": trainer.state.total_flos}
         else:
             summary = trainer.train(resume_from_checkpoint=str(start) if start else None).metrics
-        save(trainer, place)
+        save(trainer, place, prepared.tokenizer.eos_token_id)
         if first:
-            prepared.tokenizer.save_pretrained(place)
+            save_tokenizer(prepared.tokenizer, request.template, place)
             for original in Path(prepared.source).glob("*.model"):  # sentencepiece's own file, which other tools want
                 shutil.copy(original, place)
-            run.write(place / "run.json", **settings(request, prepared), tokens_per_micro_batch=trainer.steps.budget)
+            aliases = used(prepared.mixture.text, load_aliases(places.data_root(request.data.data_dir)))
+            facts = settings(request, prepared) | {"origin": model_card.origin(prepared.source), "aliases": aliases}
+            run.write(place / "run.json", **facts, tokens_per_micro_batch=trainer.steps.budget)
             write_json(place / "train_results.json", {k: v for k, v in summary.items() if k != "train_loss"})
             plot(place)
             model_card.write(place)
@@ -186,7 +190,7 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     return trainer
 
 
-def save(trainer: StepTrainer, folder: Path) -> None:
+def save(trainer: StepTrainer, folder: Path, eos: int) -> None:
     """Write weights, configuration and the log. Every process calls it, the first one writes."""
     first = trainer.is_world_process_zero()
     # bf16 is what the model computed in, and what inference reads it in
@@ -194,6 +198,32 @@ def save(trainer: StepTrainer, folder: Path) -> None:
     state = whole_weights(trainer.model, dtype, keep=first)
     if first:
         model = trainer.model
-        model.config.dtype, model.config.use_cache = dtype, True  # the Trainer turns the cache off for itself
+        model.config.use_cache = True  # the Trainer turns it off for itself
+        _end_at(model, eos)
         model.save_pretrained(folder, state_dict=state)
+        for config in _configs(model):
+            config.dtype = dtype
+        model.config.save_pretrained(folder)  # anew: `model.save_pretrained` writes the dtype of the master weights
         trainer.state.save_to_json(str(folder / "trainer_state.json"))
+
+
+def _end_at(model: PreTrainedModel, eos: int) -> None:
+    """Let a model stop where training ended its responses, and where the base stopped besides."""
+    ending = model.generation_config.eos_token_id
+    others = [other for other in (ending if isinstance(ending, list) else [ending]) if other not in (None, eos)]
+    model.generation_config.eos_token_id = [eos, *others] if others else eos
+    for config in _configs(model):
+        config.eos_token_id = eos
+
+
+def _configs(model: PreTrainedModel) -> list[PreTrainedConfig]:
+    """A model's configuration, and that of its text part where it has several."""
+    return list({id(config): config for config in (model.config, model.config.get_text_config())}.values())
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, template: str, folder: Path) -> None:
+    """Write the tokenizer with a chat template that asks as training did, not as the base was asked."""
+    tokenizer.chat_template = chat_template(template, tokenizer)
+    if tokenizer.chat_template is None:
+        print(f"no chat template: none gives the token ids of the template {template}", file=sys.stderr)
+    tokenizer.save_pretrained(folder)
