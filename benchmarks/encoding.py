@@ -158,7 +158,7 @@ def start(mixture: str, model: str = "smollm2-135m") -> None:
     began = time.perf_counter()
     encoded = encode(load_mixture(mixture, "train"), load_tokenizer(model_folder.find(model)), "alpaca", 512)
     budget = max(ON_CPU, encoded.longest)
-    steps = Steps(encoded.rows, 128, seed=42, budget=budget, flat=True, rank=0, ranks=1)
+    steps = Steps(encoded.rows, 128, seed=42, budget=budget, packed=True, rank=0, ranks=1)
     assert steps[0]["targets"] > 0
     print(time.perf_counter() - began)
 

@@ -1,4 +1,4 @@
-"""What the loss takes: python benchmarks/loss.py [--tokens 2048] [--words 128256] [--size 576] [--repeats 3]
+"""What the loss takes: python benchmarks/loss.py [--tokens 2048] [--vocab_size 128256] [--size 576] [--repeats 3]
 
 The loss of a micro-batch, forward and backward from the last hidden states on, of which a share are targets (58 %, as
 in Alpaca), in float32 on a CPU or bf16 on a GPU:
@@ -30,7 +30,7 @@ WAYS = ("plain", "chunked")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokens", type=int, default=2048)
-    parser.add_argument("--words", type=int, default=128256)
+    parser.add_argument("--vocab_size", type=int, default=128256)
     parser.add_argument("--size", type=int, default=576)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
@@ -50,7 +50,7 @@ def main() -> None:
         share = peak / statistics.median(run["bytes"] for run in found["plain"])
         spread = f"{statistics.median(seconds):.2f} ({min(seconds):.2f} – {max(seconds):.2f})"
         lines.append([way, f"{peak / 2**20:,.0f}", f"{share:.2f}", spread, f"{runs[0]['loss']:.5f}"])
-    print(f"{args.tokens:,} tokens, {args.words:,} words, hidden states of {args.size}")
+    print(f"{args.tokens:,} tokens, a vocabulary of {args.vocab_size:,}, hidden states of {args.size}")
     print(tabulate(lines, ["way", "MiB", "share", "seconds", "loss"], disable_numparse=True))
 
 
@@ -59,8 +59,8 @@ def measure(args: argparse.Namespace) -> dict:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     hidden = torch.randn(args.tokens, args.size, device=device, dtype=dtype).requires_grad_()
-    weight = (0.05 * torch.randn(args.words, args.size, device=device, dtype=dtype)).requires_grad_()
-    labels = torch.randint(args.words, (args.tokens,), device=device)
+    weight = (0.05 * torch.randn(args.vocab_size, args.size, device=device, dtype=dtype)).requires_grad_()
+    labels = torch.randint(args.vocab_size, (args.tokens,), device=device)
     trained = torch.rand(args.tokens, device=device) < TARGETS
     hidden.grad, weight.grad = torch.zeros_like(hidden), torch.zeros_like(weight)
     with Peak(device) as peak:

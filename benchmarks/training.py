@@ -123,7 +123,7 @@ class Run:
         self.costs = costs(self.plain)
         self.made: dict[str, tuple] = {}
         self.order: list[int] = list(range(args.repeats + 1))  # of the steps, as they come
-        self.layout = Steps(self.rows, args.rows, SEED, args.tokens_per_micro_batch, flat=True, rank=0, ranks=1)
+        self.layout = Steps(self.rows, args.rows, SEED, args.tokens_per_micro_batch, packed=True, rank=0, ranks=1)
 
     def useful(self, step: int) -> dict:
         return self.layout[step]

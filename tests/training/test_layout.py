@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xllm.packing.collate import IGNORED, flat_batch, padded_batch
-from xllm.training.layout import flat_bins, padded_bins
+from xllm.packing.collate import IGNORED, packed_batch, padded_batch
+from xllm.training.layout import packed_bins, padded_bins
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 
@@ -13,7 +13,7 @@ LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 @given(LENGTHS, st.integers(1, 9), st.integers(500, 3000))
 def test_every_row_lies_in_one_micro_batch_within_the_budget(lengths, ranks, budget):
     lengths = np.array(lengths)
-    for bins, cost in ((flat_bins, np.sum), (padded_bins, lambda own: len(own) * max(own))):
+    for bins, cost in ((packed_bins, np.sum), (padded_bins, lambda own: len(own) * max(own))):
         laid = bins(lengths, ranks, budget)
         assert len(laid) == ranks and len({len(rank) for rank in laid}) == 1
         rows = [row for rank in laid for own in rank for row in own]
@@ -23,7 +23,7 @@ def test_every_row_lies_in_one_micro_batch_within_the_budget(lengths, ranks, bud
 
 def test_few_micro_batches_are_made_and_they_are_alike():
     lengths = np.random.default_rng(0).integers(20, 512, 128)
-    [*ranks] = flat_bins(lengths, 4, 4096)
+    [*ranks] = packed_bins(lengths, 4, 4096)
     assert len(ranks[0]) == -(-lengths.sum() // (4 * 4096))
     sums = [lengths[own].sum() for rank in ranks for own in rank]
     assert min(sums) > 0.98 * max(sums)
@@ -38,7 +38,7 @@ def test_padded_masks_and_labels_go_by_length_not_by_token_id():
 
 
 def test_flat_rows_start_anew():
-    batch = flat_batch([np.array([5, 2, 7, 0]), np.array([6, 0])], np.array([2, 1]))
+    batch = packed_batch([np.array([5, 2, 7, 0]), np.array([6, 0])], np.array([2, 1]))
     assert batch["input_ids"].tolist() == [[5, 2, 7, 0, 6, 0]]
     assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 0, 1]]
     assert batch["targets"].tolist() == [7, 0, 0] and batch["places"].tolist() == [1, 2, 4]

@@ -57,7 +57,7 @@ MEASURE = """
 import sys, threading, time, numpy as np, torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 from xllm.packing.packed import make_losses
-from xllm.packing.collate import flat_batch
+from xllm.packing.collate import packed_batch
 
 def anonymous():
     return sum(1024 * int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon"))
@@ -77,12 +77,12 @@ def steps(model):
     for lengths in ((16, 16), (16, 256)):
         for length in lengths:
             rows = [np.random.randint(0, 100, length) for _ in range(8)]
-            model(**flat_batch(rows, np.full(8, length // 2)))[0].backward()
+            model(**packed_batch(rows, np.full(8, length // 2)))[0].backward()
         optimizer.step()
         optimizer.zero_grad()
 assert make_losses(small, 64)
 rows = [np.random.randint(0, 100, 16)]
-small(**flat_batch(rows, np.array([3])))[0].backward()  # what any run needs: kernels, threads
+small(**packed_batch(rows, np.array([3])))[0].backward()  # what any run needs: kernels, threads
 del small
 before = anonymous()
 model = AutoModelForCausalLM.from_config(config)

@@ -47,7 +47,7 @@ from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 from xllm.__main__ import leave
 from xllm.packing.packed import make_losses
-from xllm.packing.collate import flat_batch
+from xllm.packing.collate import packed_batch
 from xllm.training.sharding import shard, whole_weights
 import numpy as np
 
@@ -58,7 +58,7 @@ assert make_losses(model, 64)
 shard(model, bf16=True, group=GROUP)
 seen = []
 model.model.layers[0].mlp.up_proj.register_forward_hook(lambda m, i, o: seen.extend([m.weight.dtype, o.dtype]))
-total, _ = model(**flat_batch([np.arange(3, 40), np.arange(5, 9)], np.array([4, 2])))
+total, _ = model(**packed_batch([np.arange(3, 40), np.arange(5, 9)], np.array([4, 2])))
 total.backward()
 assert seen == [torch.bfloat16] * 2, seen
 for name, weight in model.named_parameters():

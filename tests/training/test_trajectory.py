@@ -23,7 +23,7 @@ from transformers import (
 from xllm.mixture.encoding import encode
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
-from xllm.packing.collate import flat_batch, padded_batch, without_targets
+from xllm.packing.collate import packed_batch, padded_batch, without_targets
 from xllm.packing.packed import make_losses
 
 TEXT = "alpaca_en[:10]+alpaca_zh[:6]+translation_daily_en-zh[:8]"
@@ -93,7 +93,7 @@ def same(one, other, rounding=1e-5):
 
 
 def test_the_trajectory_is_that_of_padded_rows(tune, tiny, tmp_path):
-    same(tune("flat"), plain(tiny, tmp_path / "plain"))
+    same(tune("packed"), plain(tiny, tmp_path / "plain"))
 
 
 def test_micro_batches_do_not_change_it(tune):
@@ -123,22 +123,22 @@ FAMILIES = {
 
 @pytest.fixture(params=FAMILIES)
 def family(request):
-    config, flat = FAMILIES[request.param]
+    config, packed = FAMILIES[request.param]
     torch.manual_seed(0)
     # the implementation that leaves nothing out (torch's own knows no soft caps)
-    return AutoModelForCausalLM.from_config(config, attn_implementation="eager"), flat
+    return AutoModelForCausalLM.from_config(config, attn_implementation="eager"), packed
 
 
-def batch_of(flat, lengths, prompts, seed=0):
+def batch_of(packed, lengths, prompts, seed=0):
     generator = np.random.default_rng(seed)
     rows = [generator.integers(0, 97, length) for length in lengths]
-    return (flat_batch if flat else padded_batch)(rows, np.array(prompts)), rows
+    return (packed_batch if packed else padded_batch)(rows, np.array(prompts)), rows
 
 
 def test_loss_and_gradient_are_the_model_s_own(family):
-    model, flat = family
+    model, packed = family
     lengths, prompts = [23, 5, 31, 2], [4, 3, 30, 1]
-    _, rows = batch_of(flat, lengths, prompts)
+    _, rows = batch_of(packed, lengths, prompts)
     expected = []
     for row, prompt in zip(rows, prompts, strict=True):
         ids = torch.from_numpy(row)[None]
@@ -150,8 +150,8 @@ def test_loss_and_gradient_are_the_model_s_own(family):
     gradients = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
 
-    assert make_losses(model, 40) == flat
-    total, by_row = model(**batch_of(flat, lengths, prompts)[0])
+    assert make_losses(model, 40) == packed
+    total, by_row = model(**batch_of(packed, lengths, prompts)[0])
     (total * 0.5).backward()
     assert by_row.tolist() == pytest.approx([loss.item() for loss in expected], rel=1e-5)
     assert total.item() == pytest.approx(sum(expected).item(), rel=1e-5)
@@ -161,11 +161,11 @@ def test_loss_and_gradient_are_the_model_s_own(family):
 
 def test_rows_do_not_see_each_other(family):
     model, _ = family
-    flat = make_losses(model, 40)
+    packed = make_losses(model, 40)
     with torch.no_grad():
-        batch, rows = batch_of(flat, [23, 9, 31], [4, 3, 8])
+        batch, rows = batch_of(packed, [23, 9, 31], [4, 3, 8])
         other = [rows[0], (rows[1] + 5) % 97, rows[2]]
-        changed = (flat_batch if flat else padded_batch)(other, np.array([4, 3, 8]))
+        changed = (packed_batch if packed else padded_batch)(other, np.array([4, 3, 8]))
         before, after = model(**batch)[1], model(**changed)[1]
     assert before[1] != after[1]
     assert before[[0, 2]].tolist() == after[[0, 2]].tolist()
@@ -173,14 +173,14 @@ def test_rows_do_not_see_each_other(family):
 
 def test_a_micro_batch_without_targets_has_no_gradient(family):
     model, _ = family
-    flat = make_losses(model, 40)
-    total, _ = model(**without_targets(batch_of(flat, [9], [3])[0]))
+    packed = make_losses(model, 40)
+    total, _ = model(**without_targets(batch_of(packed, [9], [3])[0]))
     total.backward()
     assert total.item() == 0
     gradients = [weight.grad for weight in model.parameters()]
     assert not any(gradient.any() for gradient in gradients if gradient is not None)
     assert any(gradient is not None for gradient in gradients)  # or ranks would wait for one another
-    assert not flat or all(gradient is not None for gradient in gradients)
+    assert not packed or all(gradient is not None for gradient in gradients)
 
 
 def test_a_model_still_generates(family):

@@ -107,7 +107,7 @@ def _file(path: Path, task: str | None, language: str | None, dataset: str | Non
 def _texts(what: tuple, texts: dict[str, str | None], language: str | None, task: str, dataset: str | None) -> Sheet:
     if what or dataset:
         raise XllmError(f"--hypotheses goes without {what[0] if what else '--dataset'}")
-    for flag, value in (*list(texts.items())[:2], ("lang", language)):
+    for flag, value in (("hypotheses", texts["hypotheses"]), ("references", texts["references"]), ("lang", language)):
         if value is None:
             raise XllmError(f"--{flag} is missing; as: --hypotheses FILE --references FILE --lang zh")
     files = {flag: Path(value) for flag, value in texts.items() if value is not None}

@@ -7,12 +7,12 @@ import re
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import datasets
 import numpy as np
@@ -49,7 +49,6 @@ CODE = (
     *(aliases, draw, filters, grammar, load, mixture, overlap, quality, templates),
     sys.modules[__name__],
 )
-Work = tuple[list[tuple[str, datasets.Dataset]], "PreTrainedTokenizerFast", str, int]  # what every batch needs
 
 
 @dataclass(frozen=True)
@@ -128,19 +127,38 @@ def encode(
     key = cache.key(
         CODE, mixture.facts(), tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, template, max_length
     )
-    folder = cache.folder(
-        f"tokens/{key}", lambda place: _write(place, kept(mixture), (tokenizer, template, max_length), num_proc)
-    )
+    how = Wording(tokenizer, template, max_length)
+    folder = cache.folder(f"tokens/{key}", lambda place: _write(place, kept(mixture), how, num_proc))
     terms = [DatasetTokens.read(facts) for facts in json.loads((folder / "terms.json").read_text())]
     return Encoded(datasets.Dataset.from_file(str(folder / "tokens.arrow")).with_format("numpy"), terms)
 
 
-def _write(place: Path, mixture: Mixture, settings: tuple["PreTrainedTokenizerFast", str, int], num_proc: int) -> None:
+Batch = tuple[str, dict[str, int], pa.Table]  # its dataset, the sums of COUNTED, and its rows as FEATURES
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How records become token ids."""
+
+    tokenizer: "PreTrainedTokenizerFast"
+    template: str
+    max_length: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every batch needs."""
+
+    parts: list[tuple[str, datasets.Dataset]]
+    how: Wording
+
+
+def _write(place: Path, mixture: Mixture, how: Wording, num_proc: int) -> None:
     counts: dict[str, Counter[str]] = {term.name: Counter(dict.fromkeys(COUNTED, 0)) for term in mixture.terms}
     with (
         ArrowWriter(features=FEATURES, path=str(place / "tokens.arrow")) as writer,
         tqdm(total=len(mixture), desc="tokenizing", unit="row", file=sys.stderr) as progress,
-        _encoders((mixture.parts, *settings), num_proc) as encoded,
+        _encoders(Work(mixture.parts, how), num_proc) as encoded,
     ):
         for name, count, table in encoded:
             writer.write_table(table)
@@ -151,25 +169,25 @@ def _write(place: Path, mixture: Mixture, settings: tuple["PreTrainedTokenizerFa
 
 
 @contextmanager
-def _encoders(work: Work, num_proc: int) -> Iterator[Iterable[tuple[str, dict, pa.Table]]]:
+def _encoders(work: Work, num_proc: int) -> Iterator[Iterable[Batch]]:
     """`_encode` over all batches of a mixture, in their order."""
-    batches = [(part, start) for part, (_, rows) in enumerate(work[0]) for start in range(0, len(rows), BATCH)]
+    batches = [(part, start) for part, (_, rows) in enumerate(work.parts) for start in range(0, len(rows), BATCH)]
     if num_proc == 1:
         yield (_encode(work, *batch) for batch in batches)
         return
     threads = max(1, (os.cpu_count() or 1) // num_proc)
     # not forked: threads of the tokenizer may be at work in this process
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_proc, context, _begin, (work, threads)) as pool:
+    with ProcessPoolExecutor(num_proc, context, _Worker.begin, (work, threads)) as pool:
         yield _in_order(pool, batches, ahead=2 * num_proc)
 
 
-def _in_order(pool: ProcessPoolExecutor, batches: list[tuple[int, int]], ahead: int) -> Iterator:
+def _in_order(pool: ProcessPoolExecutor, batches: list[tuple[int, int]], ahead: int) -> Iterator[Batch]:
     """What the pool makes of the batches; it is never more than `ahead` of its reader, so that memory is bounded."""
-    pending = deque()
+    pending: deque[Future[Batch]] = deque()
     try:
         for batch in batches:
-            pending.append(pool.submit(_encode_here, *batch))
+            pending.append(pool.submit(_Worker.encode, *batch))
             if len(pending) == ahead:
                 yield pending.popleft().result()
         while pending:
@@ -178,24 +196,27 @@ def _in_order(pool: ProcessPoolExecutor, batches: list[tuple[int, int]], ahead: 
         raise XllmError("a process that tokenizes was killed (is memory short?); take fewer by --num_proc") from None
 
 
-def _begin(work: Work, threads: int) -> None:
-    """Give a process of the pool, once, what each of its batches needs."""
-    global _work
-    _work = work
-    os.environ["RAYON_NUM_THREADS"] = str(threads)  # of the tokenizer
+class _Worker:
+    """A process of the pool, which gets what each of its batches needs once."""
+
+    work: ClassVar[Work]
+
+    @classmethod
+    def begin(cls, work: Work, threads: int) -> None:
+        cls.work = work
+        os.environ["RAYON_NUM_THREADS"] = str(threads)  # of the tokenizer
+
+    @classmethod
+    def encode(cls, part: int, start: int) -> Batch:
+        return _encode(cls.work, part, start)
 
 
-def _encode_here(part: int, start: int) -> tuple[str, dict[str, int], pa.Table]:
-    return _encode(_work, part, start)
-
-
-def _encode(work: Work, part: int, start: int) -> tuple[str, dict[str, int], pa.Table]:
-    """One batch: its dataset, the sums of COUNTED, and its rows as FEATURES."""
-    parts, tokenizer, template, max_length = work
-    name, rows = parts[part]
+def _encode(work: Work, part: int, start: int) -> Batch:
+    """The batch of a part that begins at row `start`."""
+    (name, rows), template, max_length = work.parts[part], work.how.template, work.how.max_length
     stop = min(start + BATCH, len(rows))
     batch = rows[start:stop]
-    ids, first, lengths = encode_batch(batch, tokenizer, template, max_length)
+    ids, first, lengths = encode_batch(batch, work.how.tokenizer, template, max_length)
     dropped = first >= np.minimum(lengths, max_length)
     lost = np.maximum(0, lengths - np.maximum(max_length, first))
     counts = {
@@ -212,9 +233,9 @@ def _encode(work: Work, part: int, start: int) -> tuple[str, dict[str, int], pa.
         counts |= {"cut": 0, "dropped": int((lengths < 2).sum()), "lost_target_tokens": 0}
         counts["target_tokens"] = sum(len(block) - 1 for block in ids)
     kept = np.flatnonzero(~dropped)
-    ends = np.cumsum([0, *(len(ids[row]) for row in kept)], dtype=np.int32)
-    flat = np.concatenate([ids[row] for row in kept]) if len(kept) else np.zeros(0, np.int32)
-    columns = pa.ListArray.from_arrays(ends, flat), first[kept], lost[kept], [named[row] for row in kept]
+    offsets = np.cumsum([0, *(len(ids[row]) for row in kept)], dtype=np.int32)
+    tokens = np.concatenate([ids[row] for row in kept]) if len(kept) else np.zeros(0, np.int32)
+    columns = pa.ListArray.from_arrays(offsets, tokens), first[kept], lost[kept], [named[row] for row in kept]
     return name, counts, pa.table(dict(zip(FEATURES, columns, strict=True)), FEATURES.arrow_schema)
 
 

@@ -6,7 +6,7 @@ import torch
 IGNORED = -100  # the label that a model's own loss leaves out
 
 
-def flat_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict:
+def packed_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict:
     """Rows end to end: `input_ids` and `position_ids` (starting anew with each row) as [1, tokens], the rows'
     `lengths`, and for each target token its id, the place of the token before it, and its row."""
     lengths = [len(row) for row in ids]

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 CHUNK = {"cpu": 2**23, "cuda": 2**27}
 
 
-def chunk_rows(words: int, device: str) -> int:
-    """How many targets' logits over a vocabulary of so many words exist at a time."""
-    return max(1, CHUNK["cpu" if device == "cpu" else "cuda"] // words)
+def chunk_rows(vocab_size: int, device: str) -> int:
+    """How many targets' logits over the vocabulary exist at a time."""
+    return max(1, CHUNK["cpu" if device == "cpu" else "cuda"] // vocab_size)
 
 
 class _Chunked(torch.autograd.Function):
@@ -74,7 +74,8 @@ def chunked_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The cross-entropy of target tokens, summed, and of each (float32, without gradient).
 
-    hidden is [targets, size], what the model says before each target; weight [words, size] and bias project it onto the
-    vocabulary; softcap bounds the logits, as in Gemma 2. Equal to the plain loss but for the order of the sums.
+    hidden is [targets, size], what the model says before each target; weight [vocab_size, size] and bias project it
+    onto the vocabulary; softcap bounds the logits, as in Gemma 2. Equal to the plain loss but for the order of the
+    sums.
     """
     return _Chunked.apply(hidden, weight, bias, targets, softcap)

@@ -1,10 +1,12 @@
 """Models that take rows end to end: how one is made to, and whether it does so exactly."""
 
+from functools import partial
+
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
 from xllm.packing.attention import attend
-from xllm.packing.collate import flat_batch, padded_batch
+from xllm.packing.collate import packed_batch, padded_batch
 from xllm.packing.internals import attention_of, replace_forward
 from xllm.packing.loss import chunked_loss
 
@@ -29,10 +31,10 @@ def make_losses(model: PreTrainedModel, longest: int) -> bool:
         plain = [model(**padded_batch([row], prompts[[number]]))[0] for number, row in enumerate(rows)]
         attend_by_rows(model)
         try:
-            flat = model(**flat_batch(rows, prompts))[1]
+            packed = model(**packed_batch(rows, prompts))[1]
         except (TypeError, ValueError, RuntimeError, AttributeError):
-            flat = torch.full((2,), float("inf"))
-    if torch.allclose(flat, torch.stack(plain), rtol=TOLERANCE, equal_nan=True):
+            packed = torch.full((2,), float("inf"))
+    if torch.allclose(packed, torch.stack(plain), rtol=TOLERANCE, equal_nan=True):
         return True
     model.set_attn_implementation(before)
     return False
@@ -47,7 +49,7 @@ def _probe(model: PreTrainedModel, longest: int) -> int:
 def _forward(original):
     def forward(model, *args, **inputs):
         if "target_rows" in inputs:
-            return _flat(model, inputs)
+            return _packed(model, inputs)
         if "lengths" in inputs:
             return _padded(original, inputs)
         return original(*args, **inputs)
@@ -55,7 +57,7 @@ def _forward(original):
     return forward
 
 
-def _flat(model, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
+def _packed(model, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
     lengths = inputs["lengths"]
     hidden = model.base_model(
         input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], lengths=lengths, use_cache=False
@@ -102,19 +104,20 @@ def rows_attention(
     if query.is_cuda and query.dtype in HALF and not softcap and not dropout:
         return _flash(query, key, value, lengths, scaling, sliding_window), None
     rows = zip(*(tensor.split(lengths, 2) for tensor in (query, key, value)), strict=True)
-    limits = {"scaling": scaling, "dropout": dropout, "window": sliding_window, "softcap": softcap}
-    return torch.cat([attend(*row, **limits) for row in rows], 2).transpose(1, 2), None
+    attend_row = partial(attend, scaling=scaling, dropout=dropout, window=sliding_window, softcap=softcap)
+    return torch.cat([attend_row(*row) for row in rows], 2).transpose(1, 2), None
 
 
 def _flash(query, key, value, lengths, scaling, window) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    ends = torch.tensor([0, *lengths], device=query.device).cumsum(0, dtype=torch.int32)
+    cu_seqlens = torch.tensor([0, *lengths], device=query.device).cumsum(0, dtype=torch.int32)
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    seen = (-1 if window is None else window - 1, 0)
-    groups = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
+    flash = partial(varlen_attn, scale=scaling, window_size=(-1 if window is None else window - 1, 0))
+    if q.shape[1] != k.shape[1]:
+        flash = partial(flash, enable_gqa=True)
     longest = max(lengths)
-    return varlen_attn(q, k, v, ends, ends, longest, longest, scale=scaling, window_size=seen, **groups)[None]
+    return flash(q, k, v, cu_seqlens, cu_seqlens, longest, longest)[None]
 
 
 def attend_by_rows(model: PreTrainedModel) -> None:

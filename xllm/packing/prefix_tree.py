@@ -86,9 +86,8 @@ class Cache:
         """Take a layer's keys and values, each [1, heads, tokens of the tree, size]."""
         rows, longest = self.places.shape
         # zeros, for what a row doesn't see counts nothing only where it is a number
-        self.layers[layer] = tuple(
-            tensor.new_zeros(rows, tensor.shape[1], self.most, tensor.shape[3]) for tensor in tensors
-        )
+        keys, values = (tensor.new_zeros(rows, tensor.shape[1], self.most, tensor.shape[3]) for tensor in tensors)
+        self.layers[layer] = keys, values
         for own, tensor in zip(self.layers[layer], tensors, strict=True):
             own[:, :, :longest] = tensor[0][:, self.places].transpose(0, 1)
 
@@ -97,7 +96,8 @@ class Cache:
         self.at = torch.tensor(self.lengths, device=self.places.device)
         self.rows = torch.arange(len(self.lengths), device=self.places.device)
         self.lengths = [length + 1 for length in self.lengths]
-        self.seen = {}  # by window: what these tokens see, which is the same in all layers that have it
+        # by window: what these tokens see, which is the same in all layers that have it
+        self.seen: dict[int | None, torch.Tensor] = {}
         return self.at[:, None]
 
     def attend(self, layer, query, key, value, scaling, window, softcap) -> torch.Tensor:
@@ -163,9 +163,9 @@ def attend_by_tree(model: PreTrainedModel) -> bool:
     if not model.is_backend_compatible() or "longrope" in turning or "dynamic" in turning:
         return False
     AttentionInterface.register(NAME, tree_attention)
-    before, words = attention_of(model), model.config.get_text_config().vocab_size
+    before, vocab_size = attention_of(model), model.config.get_text_config().vocab_size
     generator = torch.Generator().manual_seed(0)
-    row = torch.randint(words, (_probe(model),), generator=generator).tolist()
+    row = torch.randint(vocab_size, (_probe(model),), generator=generator).tolist()
     try:
         with torch.inference_mode():
             model.set_attn_implementation("eager")  # which leaves nothing out that a model says of its attention
@@ -193,7 +193,8 @@ def _probe(model: PreTrainedModel) -> int:
 
 
 def logits(model: PreTrainedModel, tree: Tree, places: list[int], cache: Cache | None = None) -> torch.Tensor:
-    """What the model says after the tokens at `places` of a tree: [places, words]. Fills the cache, if there is one."""
+    """What the model says after the tokens at `places` of a tree, [places, vocab_size]; fills the cache, if there is
+    one."""
     device = model.device
     return model(
         input_ids=tree.ids[None].to(device),
@@ -205,10 +206,10 @@ def logits(model: PreTrainedModel, tree: Tree, places: list[int], cache: Cache |
 
 
 def next_logits(model: PreTrainedModel, ids: list[int], cache: Cache) -> torch.Tensor:
-    """What the model says after one more token in each row of a cache: [rows, words]."""
+    """What the model says after one more token in each row of a cache: [rows, vocab_size]."""
     positions = cache.step()
-    ids = torch.tensor(ids, device=model.device)[:, None]
-    return model(input_ids=ids, position_ids=positions, use_cache=False, tokens=cache).logits[:, -1]
+    last = torch.tensor(ids, device=model.device)[:, None]
+    return model(input_ids=last, position_ids=positions, use_cache=False, tokens=cache).logits[:, -1]
 
 
 def log_probabilities(model: PreTrainedModel, sequences: list[list[int]], starts: list[int]) -> list[torch.Tensor]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
-from xllm.packing.collate import flat_batch, padded_batch, without_targets
+from xllm.packing.collate import packed_batch, padded_batch, without_targets
 
 
 def order(rows: int, seed: int, epoch: int) -> np.ndarray:
@@ -21,7 +21,7 @@ def order(rows: int, seed: int, epoch: int) -> np.ndarray:
     return torch.randperm(rows, generator=torch.Generator().manual_seed(seed + epoch)).numpy()
 
 
-def flat_bins(lengths: np.ndarray, ranks: int, budget: int) -> list[list[np.ndarray]]:
+def packed_bins(lengths: np.ndarray, ranks: int, budget: int) -> list[list[np.ndarray]]:
     """Lay rows out in micro-batches of at most `budget` tokens, as few as will do, and as many on each rank.
 
     Returns, for each rank, the row positions of each of its micro-batches (which may be empty where there are fewer
@@ -67,9 +67,9 @@ class Steps(Dataset):
     (tokens that are trained on), `tokens`, `squares` (of the rows' lengths) and `padded` (tokens with the padding).
     """
 
-    def __init__(self, rows, rows_a_step: int, seed: int, budget: int, *, flat: bool, rank: int, ranks: int) -> None:
+    def __init__(self, rows, rows_a_step: int, seed: int, budget: int, *, packed: bool, rank: int, ranks: int) -> None:
         self.rows, self.rows_a_step, self.seed, self.budget = rows, rows_a_step, seed, budget
-        self.flat, self.rank, self.ranks = flat, rank, ranks
+        self.packed, self.rank, self.ranks = packed, rank, ranks
         self.epoch = 0
         self._order: tuple[int, np.ndarray] | None = None
 
@@ -86,8 +86,8 @@ class Steps(Dataset):
         rows = self.rows[self.numbers(step)]
         ids, prompts = list(rows["input_ids"]), np.asarray(rows["prompt_length"])
         lengths = np.array([len(row) for row in ids])
-        bins = (flat_bins if self.flat else padded_bins)(lengths, self.ranks, self.budget)
-        make = flat_batch if self.flat else padded_batch
+        bins = (packed_bins if self.packed else padded_bins)(lengths, self.ranks, self.budget)
+        make = packed_batch if self.packed else padded_batch
         batches, names = [], []
         for own in bins[self.rank]:
             if len(own):
@@ -103,7 +103,7 @@ class Steps(Dataset):
             "targets": int((lengths - prompts).sum()),
             "tokens": int(lengths.sum()),
             "squares": int((lengths**2).sum()),
-            "padded": int(lengths.sum() if self.flat else width),
+            "padded": int(lengths.sum() if self.packed else width),
         }
 
 

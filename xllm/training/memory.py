@@ -107,7 +107,7 @@ def budget(config, longest: int, ranks: int, **ways: bool) -> int:
     than the `longest` row; on a CPU, where little is gained by more, ON_CPU. `ways` are those of `estimate`."""
     if not torch.cuda.is_available():
         return max(ON_CPU, longest)
-    room, tokens = SPARE * torch.cuda.mem_get_info()[1], LARGEST
-    while tokens > longest and estimate(config, tokens, ranks, **ways).total > room:
+    available, tokens = SPARE * torch.cuda.mem_get_info()[1], LARGEST
+    while tokens > longest and estimate(config, tokens, ranks, **ways).total > available:
         tokens //= 2
     return max(tokens, longest)

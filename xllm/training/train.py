@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -48,6 +49,7 @@ class Prepared:
     encoded: Encoded
     held_out: Encoded | None
     questions: Mixture | None
+    settings: dict[str, Any]  # all that decides what comes out of the run
 
 
 def train(flags: TrainFlags) -> None:
@@ -57,7 +59,7 @@ def train(flags: TrainFlags) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its log
         prepared = prepare(request)
         if request.training.process_index == 0:
-            resume.check(request.output, settings(request, prepared), keeps(request))
+            resume.check(request.output, prepared.settings, keeps(request))
         if request.data.prepare_only:
             return
         tune(request, prepared, run)
@@ -86,21 +88,22 @@ def prepare(request: Request) -> Prepared:
         check_lost(encoded, data.max_lost)
     if request.training.process_index == 0:
         print(encoded)
-    held_out, questions = (
-        text and load_mixture(text, data.eval_split, data.data_dir) for text in (data.eval_mixture, data.dev)
-    )
-    if held_out:
-        held_out = encode(held_out, tokenizer, request.template, data.model_max_length, data.num_proc)
+    held_out = None
+    if data.eval_mixture:
+        unseen = load_mixture(data.eval_mixture, data.eval_split, data.data_dir)
+        held_out = encode(unseen, tokenizer, request.template, data.model_max_length, data.num_proc)
         if not len(held_out.rows):
             raise XllmError(f"no row of {data.eval_mixture} has any response left")
-    return Prepared(source, tokenizer, mixture, encoded, held_out or None, questions or None)
+    questions = load_mixture(data.dev, data.eval_split, data.data_dir) if data.dev else None
+    facts = settings(request, source, mixture, encoded)
+    return Prepared(source, tokenizer, mixture, encoded, held_out, questions, facts)
 
 
 def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
     """Tune the model and save it. The work goes on in the model's own folder, which is no model's until it is finished;
     with --save_steps, the next run goes on from what an interrupted one has saved."""
     first, place = request.training.process_index == 0, request.output
-    run_of = resume.run(place, settings(request, prepared), keeps(request)) if first else contextlib.nullcontext()
+    run_of = resume.run(place, prepared.settings, keeps(request)) if first else contextlib.nullcontext()
     with run_of:
         trainer = make_trainer(request, prepared)
         checkpoint.wait()
@@ -119,7 +122,7 @@ def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
             for original in Path(prepared.source).glob("*.model"):  # sentencepiece's own file, which other tools want
                 shutil.copy(original, place)
             aliases = used(prepared.mixture.text, load_aliases(places.data_root(request.data.data_dir)))
-            facts = settings(request, prepared) | {"origin": model_card.origin(prepared.source), "aliases": aliases}
+            facts = prepared.settings | {"origin": model_card.origin(prepared.source), "aliases": aliases}
             run.write(place / "run.json", **facts, tokens_per_micro_batch=trainer.steps.budget)
             write_json(place / "train_results.json", {k: v for k, v in summary.items() if k != "train_loss"})
             plot(place)
@@ -131,16 +134,16 @@ def keeps(request: Request) -> bool:
     return request.training.save_strategy != "no"
 
 
-def settings(request: Request, prepared: Prepared) -> dict:
+def settings(request: Request, source: str, mixture: Mixture, encoded: Encoded) -> dict[str, Any]:
     """All that decides what comes out of a run."""
     args, data = request.training, request.data
     return {
-        "base": {"name": data.base, "sha256": cache.model_files(prepared.source)},
-        "mixture": prepared.mixture.facts(),
+        "base": {"name": data.base, "sha256": cache.model_files(source)},
+        "mixture": mixture.facts(),
         "encoding": {
             "template": request.template,
             "model_max_length": data.model_max_length,
-            "terms": [term.facts() for term in prepared.encoded.terms],
+            "terms": [term.facts() for term in encoded.terms],
         },
         "rows_a_step": request.rows_a_step,
         "processes": request.processes,
@@ -157,26 +160,11 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
         model.generation_config.temperature or model.generation_config.top_p
     )
     longest = max(encoded.longest for encoded in (prepared.encoded, prepared.held_out) if encoded)
-    flat = make_losses(model, longest)
-    checkpointing = getattr(args, "activation_checkpointing", None) or args.gradient_checkpointing or False
-    budget = data.tokens_per_micro_batch or memory.budget(
-        model.config,
-        longest,
-        data.hsdp_group or args.world_size,
-        bf16=args.bf16,
-        checkpointing=checkpointing,
-        offload=data.cpu_offload,
-    )
-    if budget < longest:
-        raise XllmError(f"--tokens_per_micro_batch {budget} is less than the {longest} tokens of the longest row")
+    packed = make_losses(model, longest)
+    budget = micro_batch_tokens(request, model.config, longest)
     peak = matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
     watcher = monitor.Watch(Path(args.output_dir), model, peak, args.world_size)
-    seed = args.seed if args.data_seed is None else args.data_seed
-    layout = {"flat": flat, "rank": args.process_index, "ranks": args.world_size}
-    steps, held_out = (
-        encoded and Steps(encoded.rows, request.rows_a_step, seed, budget, **layout)
-        for encoded in (prepared.encoded, prepared.held_out)
-    )
+    steps = steps_of(prepared.encoded, request, budget, packed)
     if args.world_size > 1:
         shard(model, bf16=args.bf16, group=data.hsdp_group, cpu_offload=data.cpu_offload)
     try:
@@ -184,10 +172,36 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     except (ValueError, RuntimeError, ImportError) as error:  # flags that don't go together
         raise XllmError(f"the Trainer refuses these flags: {error}") from error
     show_steps(trainer)
-    if held_out or prepared.questions:
+    if prepared.held_out or prepared.questions:
+        held_out = steps_of(prepared.held_out, request, budget, packed) if prepared.held_out else None
         held = Held(held_out, prepared.questions, request.template, prepared.tokenizer)
         trainer.add_callback(Develop(trainer, held, args.eval_steps))
     return trainer
+
+
+def micro_batch_tokens(request: Request, config: PreTrainedConfig, longest: int) -> int:
+    """The tokens of a micro-batch: as the command line says, else what memory allows. Raises XllmError where the
+    longest row has more."""
+    args, data = request.training, request.data
+    budget = data.tokens_per_micro_batch or memory.budget(
+        config,
+        longest,
+        data.hsdp_group or args.world_size,
+        bf16=args.bf16,
+        checkpointing=getattr(args, "activation_checkpointing", None) or args.gradient_checkpointing or False,
+        offload=data.cpu_offload,
+    )
+    if budget < longest:
+        raise XllmError(f"--tokens_per_micro_batch {budget} is less than the {longest} tokens of the longest row")
+    return budget
+
+
+def steps_of(encoded: Encoded, request: Request, budget: int, packed: bool) -> Steps:
+    """This rank's part of the optimizer steps on an encoded mixture."""
+    args = request.training
+    seed = args.seed if args.data_seed is None else args.data_seed
+    ranks = {"rank": args.process_index, "ranks": args.world_size}
+    return Steps(encoded.rows, request.rows_a_step, seed, budget, packed=packed, **ranks)
 
 
 def save(trainer: StepTrainer, folder: Path, eos: int) -> None:

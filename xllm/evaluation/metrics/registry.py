@@ -8,13 +8,13 @@ from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score
 from xllm.errors import XllmError, unknown
 from xllm.evaluation.measured import Measured, mean
-from xllm.evaluation.metrics import classification, question_answering, rouge, sari, translation
+from xllm.evaluation.metrics import classification, learned, question_answering, rouge, sari, translation
 from xllm.evaluation.significance import interval, resampled
 
 # rows, the language of the answers, a setting such as BLEU's tokenizer → what was found, or None where the rows lack
 # what the metric needs
 Metric = Callable[[list[dict], str, str | None], Measured | None]
-LEARNED = ("COMET", "BERTScore", "BLEURT")
+LEARNED = {"COMET": learned.comet, "BERTScore": learned.bertscore, "BLEURT": learned.bleurt}
 FROM_SOURCES = ("COMET", "SARI")  # metrics that look at the inputs, too
 
 
@@ -45,15 +45,9 @@ def _mean(of_rows: Callable[..., tuple[list[float], str]]) -> Metric:
     return lambda rows, language, _: mean(*of_rows(rows, language))
 
 
-def _learned(name: str) -> Metric:
-    """The same by a model, which is the metric's setting. Its module is imported when it is asked for."""
-
-    def metric(rows: list[dict], language: str, model: str | None) -> Measured:
-        from xllm.evaluation.metrics import learned
-
-        return mean(*getattr(learned, name.lower())(rows, language, model))
-
-    return metric
+def _mean_by_model(of_rows: Callable[..., tuple[list[float], str]]) -> Metric:
+    """The same by a model, which is the metric's setting."""
+    return lambda rows, language, model: mean(*of_rows(rows, language, model))
 
 
 # a loading script's TASK → its metrics
@@ -63,7 +57,7 @@ TASKS = {
         of_a_row="chrF++",
         others={"TER": translation.ter}
         | {f"spBLEU-{name}": partial(translation.spbleu_by, name) for name in translation.FLORES}
-        | {name: _learned(name) for name in LEARNED},
+        | {name: _mean_by_model(of_rows) for name, of_rows in LEARNED.items()},
     ),
     "qa": _questions(question_answering.SQUAD),
     "mlqa": _questions(question_answering.MLQA),

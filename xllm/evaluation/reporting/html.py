@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from xllm.evaluation.html_page import render
 from xllm.evaluation.reporting import plots, settings, text, vote_counts
-from xllm.evaluation.reporting.table import Average, Cell, Line, Table, number
+from xllm.evaluation.reporting.table import Average, Cell, Line, Table, best, number
 from xllm.evaluation.reporting.vote_counts import Pair
 
 
@@ -119,35 +119,36 @@ def page(table: Table, counted: list[Pair], drawn: dict[str, bytes]) -> str:
 
 
 def _lines(table: Table) -> Iterator[dict]:
-    for place, own in enumerate([*table.lines, *table.averages]):
-        average = isinstance(own, Average)
-        shown = text.numbers(own, lambda text: Markup("<b>{}</b>").format(text), "")
-        cells = [
-            _told(table, own, column, f"made-{place}-{column}", isinstance(text, Markup)) if text else _lacking(own)
-            for column, text in enumerate(shown)
-        ]
+    for place, own in enumerate(table.all_lines):
+        highlight = best(own.metric, own.values)
         yield {
-            "average": average,
-            "name": own.name if average else own.dataset,
+            "average": isinstance(own, Average),
+            "name": own.name if isinstance(own, Average) else own.dataset,
             "language": own.language or "",
             "metric": own.metric,
-            "rows": "" if average else table.rows(own),
-            "cells": cells,
+            "rows": "" if isinstance(own, Average) else table.rows(own),
+            "cells": [
+                _lacking(own)
+                if value is None
+                else _told(table, own, column, value, f"made-{place}-{column}", number(value) == highlight)
+                for column, value in enumerate(own.values)
+            ],
             "marks": [table.marks[signature] for signature in own.signatures],
         }
 
 
-def _told(table: Table, own: Line | Average, column: int, anchor: str, best: bool) -> Told:
-    text = number(own.values[column])
+def _told(table: Table, own: Line | Average, column: int, value: float, anchor: str, is_best: bool) -> Told:
+    text = number(value)
     if isinstance(own, Average):
         made = [("mean of", ", ".join(line.dataset for line in own.over)), ("signatures", "\n".join(own.signatures))]
     else:
         made = list(_made(own.cells[column]))
     name = own.name if isinstance(own, Average) else own.dataset
-    return Told(text, best, anchor, f"{table.models[column].name}: {own.metric} of {name}: {text}", made)
+    return Told(text, is_best, anchor, f"{table.models[column].name}: {own.metric} of {name}: {text}", made)
 
 
-def _made(cell: Cell) -> Iterator[tuple[str, str]]:
+def _made(cell: Cell | None) -> Iterator[tuple[str, str]]:
+    assert cell is not None  # where there is a value
     score, own = cell.score, cell.answered
     yield "signature", score.signature
     yield "rows", f"{score.count:,}"

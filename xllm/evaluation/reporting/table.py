@@ -12,7 +12,7 @@ it happens to have, one with an easy dataset more would win. What that leaves ou
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -53,8 +53,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
-    """What all models score in one metric of one dataset, measured alike."""
+class Alike:
+    """What scores must have in common to stand in one line."""
 
     dataset: str
     source: str  # the dataset's own name, without a slice, or the mixture in which it was answered
@@ -64,6 +64,12 @@ class Line:
     signature: str
     count: int  # of rows
     rows: str | None  # which ones
+
+
+@dataclass(frozen=True)
+class Line(Alike):
+    """What all models score in one metric of one dataset, measured alike."""
+
     cells: tuple[Cell | None, ...]  # one a model
 
     @property
@@ -106,6 +112,10 @@ class Table:
         return [f"M{number}" for number in range(1, len(names) + 1)]
 
     @property
+    def all_lines(self) -> list[Line | Average]:
+        return [*self.lines, *self.averages]
+
+    @property
     def heading(self) -> str:
         return f"Scores of {len(self.models)} model{'s' if len(self.models) > 1 else ''}"
 
@@ -125,7 +135,7 @@ class Table:
     @cached_property
     def marks(self) -> dict[str, int]:
         """The signatures of all numbers of the report, each with the number of its footnote."""
-        every = dict.fromkeys(own.signature for own in [*self.lines, *self.shares])
+        every = dict.fromkeys([line.signature for line in self.lines] + [share.signature for share in self.shares])
         return {signature: number for number, signature in enumerate(every, start=1)}
 
     def footnotes(self, signatures: Iterable[str]) -> str:
@@ -169,24 +179,25 @@ def number(value: float) -> str:
 
 
 def _lines(models: list[Model]) -> list[Line]:
-    found: dict[tuple, dict[int, Cell]] = {}
+    found: dict[Alike, dict[int, Cell]] = {}
     order: list[str] = []
-    which: dict[tuple, str] = {}  # the rows of those that don't say, if there is one that does
-    cells = []
+    which: dict[Alike, str] = {}  # the rows of those that don't say, if there is one that does
+    cells: list[tuple[Alike, int, Cell]] = []
     for place, model in enumerate(models):
         for own in model.answered:
             for score in own.scored.scores:
                 scored = own.scored
                 source = "".join((scored.name, *own.dataset.partition(".judge")[1:]))  # each judgement is one
-                alike = (scored.language, scored.task, score.metric, score.signature, score.count)
-                key = (own.dataset, source, *alike)
-                cells.append((key, own.rows, place, Cell(score, own)))
+                made = (score.metric, score.signature, score.count)
+                alike = Alike(own.dataset, source, scored.language, scored.task, *made, rows=None)
+                cells.append((alike, place, Cell(score, own)))
                 order.append(score.metric)
                 if own.rows:
-                    which.setdefault(key, own.rows)
-    for key, rows, place, cell in cells:
-        found.setdefault((*key, rows or which.get(key)), {})[place] = cell
-    lines = [Line(*key, tuple(map(own.get, range(len(models))))) for key, own in found.items()]
+                    which.setdefault(alike, own.rows)
+    for alike, place, cell in cells:
+        rows = cell.answered.rows or which.get(alike)
+        found.setdefault(replace(alike, rows=rows), {})[place] = cell
+    lines = [Line(**vars(alike), cells=tuple(map(own.get, range(len(models))))) for alike, own in found.items()]
     return sorted(lines, key=lambda line: (line.task or "", line.dataset, order.index(line.metric)))
 
 

@@ -51,7 +51,7 @@ def scores(table: Table) -> str:
     header = ["dataset", "language", "metric", "rows", *map(code, table.labels), "signature"]
     lines = [[code(line.dataset), line.language, line.metric, table.rows(line)] for line in table.lines]
     lines += [[own.name, own.language, own.metric, ""] for own in table.averages]
-    both = zip(lines, [*table.lines, *table.averages], strict=True)
+    both = zip(lines, table.all_lines, strict=True)
     rows = [[*line, *numbers(own, "**{}**".format, MISSING), table.footnotes(own.signatures)] for line, own in both]
     aligned = ["left", "left", "left", "right", *["right"] * len(table.models), "left"]
     parts = [_pipes(rows, header, aligned), _explained(table)]
