@@ -156,7 +156,7 @@ def read(command: str, kind: type[Flags], argv: Sequence[str]) -> Any:
 
 def _split(command: str, kind: type[Flags], argv: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
     """The texts that a command line gives each word and flag, and those of flags that are passed on."""
-    own, places = {field.name: field for field in options(kind)}, words(kind)
+    own = {field.name: field for field in options(kind)}
     given: dict[str, list[str]] = {}
     others: dict[str, str] = {}
     rest, plain = list(argv), []
@@ -181,14 +181,20 @@ def _split(command: str, kind: type[Flags], argv: Iterable[str]) -> tuple[dict[s
             given.setdefault(name, []).append(text)
         else:
             others[name] = text
-    for place in places:
-        taken = len(plain) if place.metadata["many"] else 1
-        if plain[:taken]:
-            given[place.name] = plain[:taken]
-        del plain[:taken]
-    if plain:
-        raise XllmError(f"cannot place {plain[0]!r} on the command line; {see(command)}")
-    return given, others
+    return given | _placed(command, kind, plain), others
+
+
+def _placed(command: str, kind: type[Flags], plain: list[str]) -> dict[str, list[str]]:
+    """The words of a command line by the place that they take."""
+    given, left = {}, list(plain)
+    for place in words(kind):
+        taken = len(left) if place.metadata["many"] else 1
+        if left[:taken]:
+            given[place.name] = left[:taken]
+        del left[:taken]
+    if left:
+        raise XllmError(f"cannot place {left[0]!r} on the command line; {see(command)}")
+    return given
 
 
 def _unknown_flag(command: str, kind: type[Flags], typed: str) -> XllmError:

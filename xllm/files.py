@@ -94,7 +94,7 @@ def read_lines(path: Path | str) -> Iterator[str]:
             yield text.removesuffix("\n").removesuffix("\r")
 
 
-def read_json(path: Path | str) -> object:
+def read_json(path: Path | str) -> Any:
     """The value in a JSON file. Raises XllmError naming file and line, FileNotFoundError where there is none."""
     return _parse("\n".join(read_lines(path)), path)
 

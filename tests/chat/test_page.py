@@ -375,7 +375,7 @@ def test_an_answer_that_is_left_harms_no_other_conversation(visit, start_site):
     ended(page)
     page.get_by_label("Conversations in this browser").click()
     titles = page.get_by_role("option").all_inner_texts()
-    assert [title.strip("✓ \n") for title in titles][0] == "Last." and len(titles) >= 2
+    assert titles[0].strip("✓ \n") == "Last." and len(titles) >= 2
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -1,6 +1,7 @@
 """The language of mixtures."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -77,7 +78,7 @@ def test_slices_as_python_does(start, stop, count, rows):
 
 def test_percent_slices_tile_without_gap_or_overlap():
     bounds = [f"{p}%" for p in range(0, 101, 7)] + ["100%"]
-    rows = [row for start, stop in zip(bounds, bounds[1:], strict=False) for row in Term("a_x", start, stop).rows(1190)]
+    rows = [row for start, stop in pairwise(bounds) for row in Term("a_x", start, stop).rows(1190)]
     assert rows == list(range(1190))
 
 

@@ -22,7 +22,7 @@ def tune(cli, llama, tmp_path, sample):
 
 
 def test_each_logged_step_says_how_fast_and_how_full(tune):
-    outcome, folder = tune("--num_train_epochs", 2)
+    _, folder = tune("--num_train_epochs", 2)
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     steps = [entry for entry in log if "loss" in entry]
     assert [entry["step"] for entry in steps] == list(range(1, 7))

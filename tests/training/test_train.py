@@ -69,7 +69,8 @@ def test_the_loss_is_that_of_response_and_eos_alone(tune, tiny, sample):
     total, count = 0.0, 0
     for row in json.loads((sample / "alpaca" / "alpaca_en.json").read_text())[:8]:
         prompt = tokenizer(alpaca(row["instruction"], row["input"])).input_ids
-        ids = tokenizer(alpaca(row["instruction"], row["input"]) + row["output"]).input_ids + [tokenizer.eos_token_id]
+        ids = tokenizer(alpaca(row["instruction"], row["input"]) + row["output"]).input_ids
+        ids = [*ids, tokenizer.eos_token_id]
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0, len(prompt) - 1 : -1]
         total += torch.nn.functional.cross_entropy(logits, torch.tensor(ids[len(prompt) :]), reduction="sum").item()

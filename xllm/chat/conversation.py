@@ -6,6 +6,7 @@ take it.
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from xllm.artifacts import model_folder
@@ -81,7 +82,7 @@ def encode_one(instruction: str, text: str, template: str, tokenizer: "PreTraine
 
 def records(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     """The turns of a conversation as rows of the dataset `alpaca`: instruction, input (empty) and output."""
-    pairs = zip(messages, messages[1:], strict=False)
+    pairs = pairwise(messages)
     return [
         {"instruction": asked["content"], "input": "", "output": answered["content"]}
         for asked, answered in pairs

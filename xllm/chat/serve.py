@@ -6,15 +6,15 @@ import sys
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before gradio reads it
 
-import gradio as gr  # noqa: E402
+import gradio as gr
 
-from xllm.chat import access, page  # noqa: E402
-from xllm.chat.flags import ChatFlags  # noqa: E402
-from xllm.chat.model_pool import ModelPool  # noqa: E402
-from xllm.chat.openai import api  # noqa: E402
-from xllm.chat.service import Limits, Service  # noqa: E402
-from xllm.errors import XllmError  # noqa: E402
-from xllm.models.load import check_bits  # noqa: E402
+from xllm.chat import access, page
+from xllm.chat.flags import ChatFlags
+from xllm.chat.model_pool import ModelPool
+from xllm.chat.openai import api
+from xllm.chat.service import Limits, Service
+from xllm.errors import XllmError
+from xllm.models.load import check_bits
 
 SESSIONS = 1000  # browsers whose state is kept, a quarter of a MiB each; gradio would keep 10,000
 

@@ -128,7 +128,7 @@ def exams(dataset: str, folder: str, subject: str) -> list[datasets.SplitGenerat
     if known and subject not in {*known, "all"}:
         raise unknown(f"subject of {dataset}", subject, {*known, "all"})
     chosen = {split: [name for name in names if subject in (name, "all")] for split, names in there.items()}
-    chosen = {split: names for split, names in chosen.items() if names} or dict.fromkeys(PARTS, [subject])
+    chosen = {split: names for split, names in chosen.items() if names} or {split: [subject] for split in PARTS}
     generators = []
     for split, names in chosen.items():
         papers = [[name, path(name, "dev"), path(name, PARTS[split])] for name in names]

@@ -42,7 +42,8 @@ class Tree:
             """Add nodes for sequences that begin alike up to `depth`, which lies at `above`; they are sorted."""
             for run in _alike(members, sequences, depth + SHARED):
                 first, last = sequences[run[0]], sequences[run[-1]]
-                end = len(commonprefix([first, last])) if len(run) > 1 else len(first)
+                # of token ids, not of paths
+                end = len(commonprefix([first, last])) if len(run) > 1 else len(first)  # noqa: RUF071
                 own = tuple(range(len(ids), len(ids) + end - depth))
                 if own:
                     self.nodes.append(Node(len(ids), len(own), above))

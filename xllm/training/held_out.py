@@ -71,8 +71,9 @@ def scores(trainer: Trainer, held: Held) -> dict[str, float]:
     prompts = encode_prompts([(row["instruction"], row["input"]) for row in rows], held.template, held.tokenizer)
     with _answering(trainer.model):
         engine = HFEngine(trainer.model, held.tokenizer)
-        parts = [engine.answer(prompts[i : i + AT_A_TIME], DECODING) for i in range(0, len(prompts), AT_A_TIME)]
-    answered = [row | {"prediction": text} for row, text in zip(rows, sum(parts, []), strict=True)]
+        batches = [prompts[start : start + AT_A_TIME] for start in range(0, len(prompts), AT_A_TIME)]
+        texts = [text for batch in batches for text in engine.answer(batch, DECODING)]
+    answered = [row | {"prediction": text} for row, text in zip(rows, texts, strict=True)]
     found = {}
     for term in held.questions.terms:
         own = [row for row in answered if row["from"] == term.name]

@@ -177,7 +177,7 @@ def test_rows_count_once(cli, model):
     for folder in (base, tuned):
         (folder / "test" / "xquad_en[:5].inference.jsonl").unlink()
         parts = [read_jsonl(folder / "test" / f"xquad_{language}.inference.jsonl") for language in ("de", "en")]
-        save(folder, "xquad_de+xquad_en", sum(parts, []), "qa", "en")
+        save(folder, "xquad_de+xquad_en", [row for part in parts for row in part], "qa", "en")
         terms = [{"from": f"xquad_{language}", "task": "qa", "language": language} for language in ("de", "en")]
         write_json(folder / "test" / "xquad_de+xquad_en.run.json", {"mixture": {"terms": terms}})
     for by, ends in (("from", [""]), ("length", [", 0 to 6", ", 7 to 11", ", 12 to 16", ", 17 to 20"])):

@@ -180,7 +180,7 @@ def verdicts(folder, name="mieval_zh.judge.b"):
 
 
 def scores_of(folder, name="mieval_zh.judge.b"):
-    facts, [scored] = scores.read(output(folder, "metrics.json", name))
+    _, [scored] = scores.read(output(folder, "metrics.json", name))
     return {score.metric: score for score in [*scored.scores, *scored.shares]}
 
 

@@ -118,8 +118,9 @@ def test_squad_s_scorer_is_that_of_mlqa_for_other_languages():
         ("BELL house!", ["Bell House"], 100),
         ("the", ["1864", "THE"], 100),
         ("", ["x"], 0),
-    ]
-    + [("18 64", ["1864"], 0), ("塔恩河东岸", ["塔恩河"], 100)],
+        ("18 64", ["1864"], 0),
+        ("塔恩河东岸", ["塔恩河"], 100),
+    ],
 )
 def test_contains_is_the_reference_s_rule_over_all_golds(prediction, golds, score):
     assert contains(prediction, golds) == score
