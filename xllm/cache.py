@@ -29,7 +29,7 @@ def root() -> Path:
 def key(code: Iterable[ModuleType], *parts: object) -> str:
     """A name for what `parts`, the modules `code` and the libraries that they draw on determine."""
     versions = [_version(library) for library in LIBRARIES]
-    determined = parts, versions, [_without_comments(Path(module.__file__).read_text()) for module in code]
+    determined = parts, versions, [_without_comments(Path(module.__file__ or "").read_text()) for module in code]
     return hashlib.sha256(repr(determined).encode()).hexdigest()[:32]
 
 

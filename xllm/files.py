@@ -99,7 +99,7 @@ def read_json(path: Path | str) -> Any:
     return _parse("\n".join(read_lines(path)), path)
 
 
-def read_jsonl(path: Path | str) -> list[dict]:
+def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file, blank lines left out. Raises as `read_json` does."""
     return [_parse(line, path, number) for number, line in enumerate(read_lines(path)) if line.strip()]
 
@@ -119,7 +119,7 @@ def write_json(path: Path, value: object) -> None:
         place.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line to `path`, whole or not at all."""
     with whole(path) as place, place.open("w", encoding="utf-8") as file:
         for row in rows:

@@ -63,7 +63,7 @@ def word(pairs: list[tuple[str, str]], template: str, tokenizer: "PreTrainedToke
     if template != CHAT:
         return [TEMPLATES[template](*pair) for pair in pairs]
     turns = [[{"role": "user", "content": raw(*pair)}] for pair in pairs]
-    return [tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns]
+    return [str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)) for turn in turns]
 
 
 def encode_prompts(

@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from xllm import records
 from xllm.artifacts import file_names, model_folder
 from xllm.errors import XllmError, unknown
 from xllm.files import read_json, read_jsonl, read_lines
+from xllm.records import AnsweredRow
 
 ENDING = ".inference.jsonl"
 TEXTS = ("id", "from", "instruction", "input", "output", "original_input")
@@ -23,7 +25,7 @@ class Answers:
     name: str  # what its rows come `from`
     task: str | None  # what kind of answer is asked for: the TASK of its loading script
     language: str | None  # of the answers; of the inputs where these are labels
-    rows: list[dict]
+    rows: list[AnsweredRow]
 
 
 def folder_of(model: str) -> Path:
@@ -92,13 +94,14 @@ def of_texts(hypotheses: Path, references: Path, sources: Path | None, language:
         raise XllmError(f"{hypotheses} is empty")
     columns = ("prediction", "output", "input")
     rows = [
-        {"id": str(number), "input": "", **dict(zip(columns, texts, strict=False))}  # without sources there are two
+        # without sources there are two columns
+        cast(AnsweredRow, {"id": str(number), "input": "", **dict(zip(columns, texts, strict=False))})
         for number, texts in enumerate(zip(*lines, strict=True))
     ]
     return [Answers(hypotheses.name, task, language, rows)]
 
 
-def read(path: Path) -> list[dict]:
+def read(path: Path) -> list[AnsweredRow]:
     """The rows of a file of answers, with the input as it was asked where the model had it in other words, and no
     prediction where a row failed.
 
@@ -118,10 +121,10 @@ def read(path: Path) -> list[dict]:
     return [_as_given(row) for row in rows]
 
 
-def _as_given(row: dict) -> dict:
+def _as_given(row: dict[str, Any]) -> AnsweredRow:
     """A row with the input as the dataset has it, and without what a failed one may say."""
     given = {"input": row.get("original_input", row["input"])} if "input" in row else {}
-    return row | given | ({"prediction": ""} if "failed" in row else {})
+    return cast(AnsweredRow, row | given | ({"prediction": ""} if "failed" in row else {}))
 
 
 def _check(row: object, where: str) -> None:
@@ -151,13 +154,13 @@ def _is_score(score: object) -> bool:
     return isinstance(score, dict) and all(isinstance(score.get(name), int | float) for name in LABEL_MEASURES)
 
 
-def _check_label(where: Path, row: dict) -> None:
+def _check_label(where: Path, row: AnsweredRow) -> None:
     labels = [label.strip() for label in row.get("labels", [])]
     if row.get("output") and "labels" in row and row["output"].strip() not in labels:
         raise XllmError(f"{where}: the output of a row (id {row.get('id')}) is none of its labels: {labels[:5]}")
 
 
-def _as_asked(path: Path, rows: list[dict], file: Path) -> list[Answers]:
+def _as_asked(path: Path, rows: list[AnsweredRow], file: Path) -> list[Answers]:
     """The rows by the dataset that they come `from`, once it is known that these are what was asked."""
     facts = read_json(file)
     try:
@@ -181,6 +184,6 @@ def asked_alike(one: list[Answers], other: list[Answers]) -> bool:
     return [list(map(asked, own.rows)) for own in one] == [list(map(asked, own.rows)) for own in other]
 
 
-def asked(row: dict) -> dict:
+def asked(row: AnsweredRow) -> dict[str, Any]:
     """What a row asks and what is right, without what was answered."""
     return {column: value for column, value in row.items() if column not in ANSWERED}

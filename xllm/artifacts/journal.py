@@ -7,6 +7,7 @@ to a file of its own, a JSON object a line. It goes when the answers are whole.
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -26,9 +27,9 @@ class Journal:
         _mend(self.path)
         self.file = self.path.open("a", encoding="utf-8")
 
-    def read(self) -> dict[int | str, dict]:
+    def read(self) -> dict[int | str, dict[str, Any]]:
         """All entries, of every rank, by row."""
-        found: dict[int | str, dict] = {}
+        found: dict[int | str, dict[str, Any]] = {}
         for path in sorted(self.folder.glob("rank-*.jsonl")):
             for line in path.read_bytes().splitlines():
                 entry = _entry(line)
@@ -36,7 +37,7 @@ class Journal:
                     found.setdefault(entry.pop(KEY), entry)
         return found
 
-    def add(self, row: int | str, **entry) -> None:
+    def add(self, row: int | str, **entry: Any) -> None:
         """Append what is known of a row; another process can read it at once."""
         self.file.write(json.dumps({KEY: row, **entry}, ensure_ascii=False) + "\n")
         self.file.flush()
@@ -50,7 +51,7 @@ class Journal:
         self.file.close()
 
 
-def check(folder: Path, settings: dict) -> None:
+def check(folder: Path, settings: dict[str, Any]) -> None:
     """Raise XllmError where the journal in a folder was begun with other settings, and name them."""
     path = folder / SETTINGS
     found = list(differences(read_json(path), json.loads(json.dumps(settings)))) if path.exists() else []
@@ -61,7 +62,7 @@ def check(folder: Path, settings: dict) -> None:
         )
 
 
-def begin(folder: Path, settings: dict, overwrite: bool) -> filelock.FileLock:
+def begin(folder: Path, settings: dict[str, Any], overwrite: bool) -> filelock.FileLock:
     """Make the folder of a journal, or take up the one that is there; the lock holds while the process lives.
 
     Raises XllmError where another process is at work on it, or where it was begun with other settings; with
@@ -102,7 +103,7 @@ def _mend(path: Path) -> None:
             file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def _entry(line: bytes) -> dict | None:
+def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
     except ValueError:  # torn, or zeros that a machine's fall has left

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xllm import places
 from xllm.artifacts import file_names
@@ -82,7 +82,7 @@ def names_apart(names: Sequence[str]) -> list[str]:
     return [own if short.count(own) == 1 else name for own, name in zip(short, names, strict=True)]
 
 
-def run_facts(name: str) -> dict:
+def run_facts(name: str) -> dict[str, Any]:
     """What run.json says of how a model was tuned; empty for a model that wasn't tuned here."""
     path = folder_of(name) / "run.json"
     facts = read_json(path) if path.is_file() else {}

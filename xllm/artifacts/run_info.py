@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from xllm import __version__
 from xllm.cli import Flags
@@ -29,7 +30,7 @@ class RunInfo:
             "hardware": _hardware(),
         }
 
-    def write(self, path: Path, **facts) -> None:
+    def write(self, path: Path, **facts: Any) -> None:
         """Write the facts and `facts` to `path`, whole or not at all."""
         write_json(path, {**self.facts, **facts, "seconds": round(time.time() - self.began, 1)})
 
@@ -55,8 +56,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _hardware() -> dict:
-    facts = {"platform": platform.platform(), "cpus": os.cpu_count()}
+def _hardware() -> dict[str, Any]:
+    facts: dict[str, Any] = {"platform": platform.platform(), "cpus": os.cpu_count()}
     if "torch" in sys.modules:
         cuda = sys.modules["torch"].cuda
         facts["gpus"] = [cuda.get_device_name(i) for i in range(cuda.device_count())]

@@ -12,6 +12,7 @@ import json
 import os
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -24,7 +25,7 @@ def file() -> Path:
     return places.models() / FILE
 
 
-def cast(vote: str, comparison: dict) -> None:
+def cast(vote: str, comparison: dict[str, Any]) -> None:
     """Add a vote on a comparison, which has all other fields but the time. Raises XllmError for no such choice, and
     where the file can't be written."""
     if vote not in (choices := [*comparison["models"], TIE, BOTH_BAD]):
@@ -66,4 +67,5 @@ def _checked(vote: object, where: str) -> tuple[list[str], str]:
     if winner not in (*shown, TIE, BOTH_BAD):
         found = json.dumps(winner, ensure_ascii=False)[:60]
         raise XllmError(f"{where}: 'vote' must be one of {', '.join(shown)}, {TIE}, {BOTH_BAD}, and is {found}")
+    assert isinstance(winner, str)  # one of them
     return shown, winner

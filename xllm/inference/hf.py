@@ -55,7 +55,7 @@ class HFEngine:
         tokenizer = load_tokenizer(source)
         device, dtype = device_and_dtype()
         if bits is None:
-            return cls(load_model(source, dtype).to(torch.device(device)), tokenizer)
+            return cls(load_model(source, dtype).to(device), tokenizer)  # type: ignore[arg-type]
         quantized = BitsAndBytesConfig(**{f"load_in_{bits}bit": True})
         return cls(load_model(source, dtype, quantization_config=quantized, device_map=device), tokenizer)
 
@@ -183,7 +183,7 @@ class _Watch(StoppingCriteria):
     def __init__(self, stop: threading.Event, prompt_length: int) -> None:
         self.stop, self.prompt_length, self.tokens = stop, prompt_length, 0
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.Tensor:
         self.tokens = input_ids.shape[1] - self.prompt_length
         return torch.full((input_ids.shape[0],), self.stop.is_set(), device=input_ids.device)
 

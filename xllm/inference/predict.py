@@ -90,7 +90,7 @@ def infer(flags: InferFlags) -> None:
     if request.args.evaluate:
         from xllm.evaluation.evaluate import evaluate
 
-        evaluate(EvaluateFlags((request.model, request.output.name.removesuffix(ENDING))))
+        evaluate(EvaluateFlags(what=(request.model, request.output.name.removesuffix(ENDING))))
     else:
         done(then=f"xllm evaluate {request.model} {shlex.quote(request.output.name.removesuffix(ENDING))}")
     if failed:

@@ -8,6 +8,7 @@ import csv
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 
@@ -60,7 +61,7 @@ def table(
     like any other.
     """
     least = columns[:-1] if split == "test" else columns
-    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    quoting: Any = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     lines = (f"{line}\n" for line in read_lines(path))
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     start = 1  # the line where a row begins: fields in quotes may hold line ends
@@ -105,7 +106,7 @@ def right(row: Row, column: str, meanings: dict[str, str], split: str) -> str:
     return meaning(row, column, meanings) if row[1].get(column) or split != "test" else ""
 
 
-def record(key: object, question: tuple[str, str], output: str, labels: Iterable[str]) -> tuple[object, dict]:
+def record(key: object, question: tuple[str, str], output: str, labels: Iterable[str]) -> tuple[Any, dict[str, Any]]:
     """A record as a loading script yields it; `question` is its instruction and its input."""
     instruction, text = question
     return key, {"id": str(key), "instruction": instruction, "input": text, "output": output, "labels": list(labels)}
@@ -136,7 +137,9 @@ def exams(dataset: str, folder: str, subject: str) -> list[datasets.SplitGenerat
     return generators
 
 
-def exam_questions(dataset: str, papers: list[list[str]], split: str, header: bool) -> Iterator[tuple[str, dict]]:
+def exam_questions(
+    dataset: str, papers: list[list[str]], split: str, header: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Id and record of each question of an exam, after the examples of its subject."""
     letters = dict(zip(prompts.LETTERS, prompts.LETTERS, strict=True))
     for subject, examples, path in papers:

@@ -72,6 +72,7 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
 def _builder_class(script: Path) -> type[datasets.GeneratorBasedBuilder]:
     name = f"xllm_script_{script.stem}"
     spec = importlib.util.spec_from_file_location(name, script)
+    assert spec is not None and spec.loader is not None  # of a file that is there
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     classes = [
@@ -84,7 +85,9 @@ def _builder_class(script: Path) -> type[datasets.GeneratorBasedBuilder]:
     return classes[0]
 
 
-def _build(builder: type, config: str, folder: Path, key: str) -> datasets.GeneratorBasedBuilder:
+def _build(
+    builder: type[datasets.GeneratorBasedBuilder], config: str, folder: Path, key: str
+) -> datasets.GeneratorBasedBuilder:
     where = {"dataset_name": folder.name, "base_path": str(folder), "hash": key}
     if "config" in inspect.signature(builder.BUILDER_CONFIG_CLASS.__init__).parameters:
         builder.BUILDER_CONFIGS = []  # where a script lists a single one, `datasets` would take that and not ours
@@ -126,7 +129,11 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _prepare(
-    builder: type, generator: datasets.SplitGenerator, config: str, folder: Path, hashes: dict[str, str]
+    builder: type[datasets.GeneratorBasedBuilder],
+    generator: datasets.SplitGenerator,
+    config: str,
+    folder: Path,
+    hashes: dict[str, str],
 ) -> datasets.Dataset:
     """The rows of one split, from the cache where nothing that determines them has changed."""
     split = str(generator.name)
@@ -166,7 +173,7 @@ def _check_labels(rows: datasets.Dataset) -> None:
                 raise XllmError(f"row {number}: its output is {output!r}, which is none of its labels {labels}")
 
 
-def _explain(error: Exception, term: str, script: Path, root: Path, homepage: str | None) -> XllmError:
+def _explain(error: BaseException, term: str, script: Path, root: Path, homepage: str | None) -> XllmError:
     while error.__cause__ is not None and not isinstance(error, XllmError):
         error = error.__cause__  # `datasets` wraps what a generator raises
     if isinstance(error, XllmError):

@@ -1,6 +1,7 @@
 """Reading questions in the JSON layout of SQuAD v1.1, which XQuAD and MLQA share."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import datasets
 
@@ -20,7 +21,7 @@ def check_language(dataset: str, language: str) -> str:
     return language
 
 
-def questions(path: str, language: str) -> Iterator[tuple[str, dict]]:
+def questions(path: str, language: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Id and record of each question in a SQuAD file, worded in `language`; `answers` holds all gold answers.
 
     Raises XllmError for a file in another layout.

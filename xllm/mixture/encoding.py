@@ -239,7 +239,9 @@ def _encode(work: Work, part: int, start: int) -> Batch:
     return name, counts, pa.table(dict(zip(FEATURES, columns, strict=True)), FEATURES.arrow_schema)
 
 
-def _blocks(ids: list[np.ndarray], named: list[str], size: int) -> tuple[list, np.ndarray, np.ndarray, list]:
+def _blocks(
+    ids: list[np.ndarray], named: list[str], size: int
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, list[str]]:
     """Long texts in blocks of `size` tokens: the columns of FEATURES."""
     texts = zip(ids, named, strict=True)
     blocks = [(text[start : start + size], name) for text, name in texts for start in range(0, len(text), size)]
@@ -262,7 +264,7 @@ def check_lost(encoded: Encoded, most: str) -> None:
 
 
 def encode_batch(
-    batch: dict[str, list], tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int
+    batch: dict[str, list[Any]], tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """For columns of records: each row's token ids (int32, `max_length` at most), its prompt's length, and how many
     tokens it had before it was cut.
@@ -304,7 +306,7 @@ def encode_texts(
     return rows, first
 
 
-def _first_token(encoding, start: int, end: int, eos: int) -> int:
+def _first_token(encoding: Any, start: int, end: int, eos: int) -> int:
     """The index of the first token that begins at character `start` or later; `eos` where no text is left."""
     for character in range(start, end):
         token = encoding.char_to_token(character)

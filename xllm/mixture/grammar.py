@@ -70,7 +70,8 @@ def parse(mixture: str) -> list[Term]:
         column = factor.end() if factor else column
         if factor and not float(factor["factor"]):
             raise _error(mixture, factor.start(), "a factor above 0")
-        terms.append(Term(name[0], *(bounds.groups() if bounds else (None, None)), factor and factor["factor"]))
+        start, stop = bounds.groups() if bounds else (None, None)
+        terms.append(Term(name[0], start, stop, factor and factor["factor"]))
         if column == len(mixture):
             return terms
         if mixture[column] != "+":

@@ -1,6 +1,8 @@
 """Lockfiles: a mixture's resolution written down, so that another run can be held to it."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from xllm.errors import XllmError
 from xllm.files import read_json, write_json
@@ -24,7 +26,7 @@ def check_lock(mixture: Mixture, path: str) -> None:
         raise XllmError(f"the mixture isn't that of {path}: " + "; ".join(differences))
 
 
-def _flat(facts: dict) -> dict[str, object]:
+def _flat(facts: dict[str, Any]) -> dict[str, object]:
     """Every fact under a name that a person can look up."""
     flat = {name: value for name, value in facts.items() if name not in ("terms", "tests")}
     for term in [*facts["terms"], *facts.get("tests", [])]:
@@ -33,7 +35,7 @@ def _flat(facts: dict) -> dict[str, object]:
     return flat
 
 
-def _differences(locked: dict[str, object], found: dict[str, object]):
+def _differences(locked: dict[str, object], found: dict[str, object]) -> Iterator[str]:
     for name in {**locked, **found}:
         if locked.get(name) != found.get(name):
             yield f"{name} is {found.get(name)!r}, locked {locked.get(name)!r}"

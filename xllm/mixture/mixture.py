@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import datasets
 
@@ -79,13 +79,13 @@ class Mixture:
         """Every record, with `from`."""
         for name, rows in self.parts:
             for row in rows:
-                yield {**row, "from": name}
+                yield cast(Row, {**row, "from": name})
 
     def __getitem__(self, number: int) -> Row:
         """One record, with `from`."""
         for name, rows in self.parts:
             if number < len(rows):
-                return {**rows[number], "from": name}
+                return cast(Row, {**rows[number], "from": name})
             number -= len(rows)
         raise IndexError(number)
 

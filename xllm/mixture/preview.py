@@ -1,6 +1,7 @@
 """`python -m xllm preview`: rows as the model sees them in training."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -42,7 +43,7 @@ def preview(flags: PreviewFlags) -> None:
         done(flags.html)
 
 
-def show_row(console: Console, row: int, encoded: Encoded, tokenizer) -> None:
+def show_row(console: Console, row: int, encoded: Encoded, tokenizer: Any) -> None:
     """Text and tokens of one row, prompt and response apart."""
     shown = encoded.rows[row]
     ids, length, lost = shown["input_ids"].tolist(), int(shown["prompt_length"]), int(shown["lost"])

@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -33,7 +34,11 @@ def mixture(flags: MixtureFlags) -> None:
     loaded = load_mixture(flags.mixture, flags.split, flags.data_dir, selection)
     tests = load_tests(flags.against, flags.data_dir)
     left = kept(loaded)
-    report: dict = {"mixture": flags.mixture, "model": flags.model, "model_max_length": flags.model_max_length}
+    report: dict[str, Any] = {
+        "mixture": flags.mixture,
+        "model": flags.model,
+        "model_max_length": flags.model_max_length,
+    }
     terms = counted(flags, loaded, left, tokenizer)
     found, held_out = [], overlap.HeldOut(tests)
     if tests:
@@ -46,7 +51,7 @@ def mixture(flags: MixtureFlags) -> None:
     report["languages"] = by_language(terms)
     print(table(terms))
     if tests:
-        print(worst(found, left, flags.against, held_out.short))
+        print(worst(found, left, flags.against or "", held_out.short))
     if flags.lock is not None:
         write_lock(loaded, flags.lock)
     if flags.json is not None:
@@ -54,7 +59,7 @@ def mixture(flags: MixtureFlags) -> None:
     done(*filter(None, (flags.lock, flags.json)), then=f"xllm train BASE {shlex.quote(flags.mixture)}")
 
 
-def counted(flags: MixtureFlags, loaded: Mixture, left: Mixture, tokenizer) -> list[dict]:
+def counted(flags: MixtureFlags, loaded: Mixture, left: Mixture, tokenizer: Any) -> list[dict[str, Any]]:
     """What is counted of each dataset: rows or tokens, and the reports that were asked for."""
     if tokenizer is None:
         terms = [term.counts() for term in left.terms]
@@ -81,7 +86,7 @@ def worst(found: list[overlap.Hit], mixture: Mixture, against: str, short: int) 
     return "\n".join(lines)
 
 
-def table(terms: list[dict]) -> str:
+def table(terms: list[dict[str, Any]]) -> str:
     """The terms as a table, then what those of each language, where that says more, and all of them add up to; shares
     beside the columns that make up the mixture."""
     columns = [column for column in terms[0] if column not in ("from", "language")]
@@ -106,9 +111,9 @@ def table(terms: list[dict]) -> str:
     return tabulate(lines, header, disable_numparse=True, colalign=aligned)
 
 
-def by_language(terms: list[dict]) -> list[dict]:
+def by_language(terms: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the terms of each language add up to."""
-    sums: dict[str | None, Counter] = {}
+    sums: dict[str | None, Counter[str]] = {}
     for term in terms:
         counts = {column: _number_of(value) for column, value in term.items() if column not in ("from", "language")}
         sums.setdefault(term["language"], Counter()).update(counts)

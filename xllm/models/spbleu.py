@@ -7,6 +7,7 @@ import http.client
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from xllm.errors import XllmError
 from xllm.files import sha256, whole
@@ -15,7 +16,7 @@ SECONDS = 60  # without a byte, after which a download is given up
 
 # sacrebleu's name of the tokenizer → where its model is from. No checksum of FLORES-101's is known, so that it is told
 # by its number of pieces, and by not being the other one.
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "flores101": {
         "url": "https://dl.fbaipublicfiles.com/fairseq/models/flores/sacrebleu_tokenizer_spm.model",
         "sha256": None,

@@ -6,6 +6,7 @@ As Stanford Alpaca's script of this name, but exact: bit patterns are subtracted
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 from xllm import files
 from xllm.artifacts import model_folder
@@ -74,7 +75,7 @@ class Weights:
         opened = [safe_open(path, "pt") for path in self.files]
         self.places = {name: file for file in opened for name in file.keys()}  # noqa: SIM118  it is no dict
 
-    def get(self, name: str):
+    def get(self, name: str) -> Any:
         return self.places[name].get_tensor(name)
 
     def sha256(self) -> str:

@@ -53,7 +53,14 @@ def attend_where(
     )
 
 
-def _capped(seen, query, key, value, scaling, cap) -> torch.Tensor:
+def _capped(
+    seen: torch.Tensor | None,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scaling: float | None,
+    cap: float,
+) -> torch.Tensor:
     groups, size = query.shape[1] // key.shape[1], query.shape[3]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = cap * torch.tanh(query @ key.transpose(2, 3) * (scaling or size**-0.5) / cap)

@@ -1,12 +1,14 @@
 """Micro-batches as tensors: rows end to end, or padded to the longest."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
 IGNORED = -100  # the label that a model's own loss leaves out
 
 
-def packed_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict:
+def packed_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict[str, Any]:
     """Rows end to end: `input_ids` and `position_ids` (starting anew with each row) as [1, tokens], the rows'
     `lengths`, and for each target token its id, the place of the token before it, and its row."""
     lengths = [len(row) for row in ids]
@@ -23,7 +25,7 @@ def packed_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict:
     }
 
 
-def padded_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict:
+def padded_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict[str, Any]:
     """Rows padded on the right: `input_ids`, `attention_mask` and `labels` as [rows, tokens], and the `lengths`.
 
     Mask and labels go by length, never by token id: the pad token may be the eos token, which is trained on.
@@ -43,7 +45,7 @@ def _tensor(values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.int64))
 
 
-def without_targets(batch: dict) -> dict:
+def without_targets(batch: dict[str, Any]) -> dict[str, Any]:
     """The same micro-batch with nothing to learn: for a rank that has fewer than the others, which must still go
     through the model when they do."""
     if "labels" in batch:

@@ -1,5 +1,7 @@
 """The loss of target tokens, without the logits of a whole micro-batch."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
@@ -17,7 +19,14 @@ class _Chunked(torch.autograd.Function):
     twice."""
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, softcap):
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        softcap: float | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         parameters = [weight] if bias is None else [weight, bias]
         sums = [torch.zeros_like(parameter, dtype=torch.float32) for parameter in parameters]
@@ -39,12 +48,14 @@ class _Chunked(torch.autograd.Function):
         return losses.sum(), losses
 
     @staticmethod
-    def backward(ctx, grad, _):
+    def backward(ctx: Any, grad: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:
         hidden, weight, *bias = (total.mul_(grad) for total in ctx.saved_tensors)
         return hidden, weight, *(bias or [None]), None, None
 
 
-def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor, softcap: float | None):
+def _cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, softcap: float | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of each row of logits and its gradient, which takes the place of the logits."""
     slope = None
     if softcap is not None:

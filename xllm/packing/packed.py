@@ -1,6 +1,8 @@
 """Models that take rows end to end: how one is made to, and whether it does so exactly."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from transformers import AttentionInterface, PreTrainedModel
@@ -46,8 +48,8 @@ def _probe(model: PreTrainedModel, longest: int) -> int:
     return min(longest, window + 9) if window < longest else min(longest, 33)
 
 
-def _forward(original):
-    def forward(model, *args, **inputs):
+def _forward(original: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(model: PreTrainedModel, *args: Any, **inputs: Any) -> Any:
         if "target_rows" in inputs:
             return _packed(model, inputs)
         if "lengths" in inputs:
@@ -57,7 +59,7 @@ def _forward(original):
     return forward
 
 
-def _packed(model, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
+def _packed(model: PreTrainedModel, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     lengths = inputs["lengths"]
     hidden = model.base_model(
         input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], lengths=lengths, use_cache=False
@@ -69,7 +71,7 @@ def _packed(model, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
     return total, rows
 
 
-def _padded(original, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(original: Callable[..., Any], inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     labels = inputs["labels"][:, 1:]
     logits = original(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
     losses = torch.nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), labels, reduction="none")
@@ -83,7 +85,7 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def rows_attention(
-    module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -94,7 +96,7 @@ def rows_attention(
     dropout: float = 0.0,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    **_,
+    **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within each of the rows whose `lengths` add up to the tokens.
 
@@ -108,7 +110,14 @@ def rows_attention(
     return torch.cat([attend_row(*row) for row in rows], 2).transpose(1, 2), None
 
 
-def _flash(query, key, value, lengths, scaling, window) -> torch.Tensor:
+def _flash(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: list[int],
+    scaling: float | None,
+    window: int | None,
+) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     cu_seqlens = torch.tensor([0, *lengths], device=query.device).cumsum(0, dtype=torch.int32)
@@ -117,7 +126,9 @@ def _flash(query, key, value, lengths, scaling, window) -> torch.Tensor:
     if q.shape[1] != k.shape[1]:
         flash = partial(flash, enable_gqa=True)
     longest = max(lengths)
-    return flash(q, k, v, cu_seqlens, cu_seqlens, longest, longest)[None]
+    out = flash(q, k, v, cu_seqlens, cu_seqlens, longest, longest)
+    assert isinstance(out, torch.Tensor)  # alone: nobody asked for more
+    return out[None]
 
 
 def attend_by_rows(model: PreTrainedModel) -> None:

@@ -6,6 +6,7 @@ what is before it in its own node and in those above, so a prompt is computed as
 
 from dataclasses import dataclass
 from os.path import commonprefix
+from typing import Any
 
 import torch
 from transformers import AttentionInterface, PreTrainedModel
@@ -101,7 +102,16 @@ class Cache:
         self.seen: dict[int | None, torch.Tensor] = {}
         return self.at[:, None]
 
-    def attend(self, layer, query, key, value, scaling, window, softcap) -> torch.Tensor:
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float | None,
+        window: int | None,
+        softcap: float | None,
+    ) -> torch.Tensor:
         """Put a token into each row, and let it see the row. query, and what is returned, is [rows, heads, 1, size]."""
         rows, heads, longest, kept = query.shape[0], key.shape[1], max(self.lengths), self.layers[layer]
         if window not in self.seen:
@@ -131,7 +141,16 @@ class Prefill:
         self.nodes, self.cache = tree.nodes, cache
         self.above = [torch.tensor(node.above, dtype=torch.long, device=device) for node in tree.nodes]
 
-    def attend(self, layer, query, key, value, scaling, window, softcap) -> torch.Tensor:
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float | None,
+        window: int | None,
+        softcap: float | None,
+    ) -> torch.Tensor:
         """query is [1, heads, tokens of the tree, size], as is what is returned."""
         out = torch.empty_like(query)
         for node, above in zip(self.nodes, self.above, strict=True):
@@ -147,7 +166,17 @@ class Prefill:
 
 
 def tree_attention(
-    module, query, key, value, attention_mask, *, tokens, scaling=None, sliding_window=None, softcap=None, **others
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    *,
+    tokens: "Prefill | Cache",
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls; `tokens`, a `Prefill` or a `Cache`, says which tokens see which."""
     if others.get("s_aux") is not None:
@@ -226,9 +255,9 @@ def log_probabilities(model: PreTrainedModel, sequences: list[list[int]], starts
         tree = Tree(read)
         spans = [places[start - 1 :] for places, start in zip(tree.places, starts, strict=True)]
         wanted = sorted({place for span in spans for place in span})
-        said, rank = logits(model, tree, wanted), {place: number for number, place in enumerate(wanted)}
+        scores, rank = logits(model, tree, wanted), {place: number for number, place in enumerate(wanted)}
         return [
-            _of(said[[rank[place] for place in span]], sequence[start:])
+            _of(scores[[rank[place] for place in span]], sequence[start:])
             for span, sequence, start in zip(spans, sequences, starts, strict=True)
         ]
 

@@ -34,8 +34,10 @@ def matrices(model: PreTrainedModel) -> list[torch.Tensor]:
 def matrix_rate(model: PreTrainedModel, tokens: int, dtype: torch.dtype, device: torch.device) -> float:
     """FLOP/s of torch.mm on this machine at this model's shapes: those of a micro-batch going through the matrices of
     the layers, each with its share of the work; over so long that it is a rate that lasts."""
-    shapes = Counter(tuple(matrix.shape) for matrix in matrices(model))
-    seconds = sum(count * _product_seconds(tokens, *shape, dtype, device) for shape, count in shapes.items())
+    shapes = Counter((matrix.shape[0], matrix.shape[1]) for matrix in matrices(model))
+    seconds = sum(
+        count * _product_seconds(tokens, rows, columns, dtype, device) for (rows, columns), count in shapes.items()
+    )
     return 2 * tokens * sum(count * rows * columns for (rows, columns), count in shapes.items()) / seconds
 
 

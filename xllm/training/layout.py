@@ -39,13 +39,14 @@ def packed_bins(lengths: np.ndarray, ranks: int, budget: int) -> list[list[np.nd
 
 def _fill(longest_first: np.ndarray, lengths: np.ndarray, count: int) -> list[np.ndarray]:
     """So many bins, the fullest first."""
-    heap, bins = [(0, number) for number in range(count)], [[] for _ in range(count)]
+    heap = [(0, number) for number in range(count)]
+    bins: list[list[int]] = [[] for _ in range(count)]
     for row in longest_first:
         load, number = heapq.heappop(heap)
         bins[number].append(row)
         heapq.heappush(heap, (load + int(lengths[row]), number))
-    bins = [np.array(sorted(rows), np.int64) for rows in bins]
-    return sorted(bins, key=lambda rows: -lengths[rows].sum())
+    filled = [np.array(sorted(rows), np.int64) for rows in bins]
+    return sorted(filled, key=lambda rows: -lengths[rows].sum())
 
 
 def padded_bins(lengths: np.ndarray, ranks: int, budget: int) -> list[list[np.ndarray]]:

@@ -27,7 +27,7 @@ class Watch:
         """`peak` is what `matrix_rate` gives; `folder` is where checkpoints and the log go."""
         self.folder, self.peak = folder, peak * ranks
         self.costs = costs(model)
-        self.counted = Counter()
+        self.counted: Counter[str] = Counter()
         self.losses: deque[float] = deque(maxlen=BEFORE)
         self.worst: list[tuple[float, str]] = []
         self.began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import html
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -36,7 +37,8 @@ def build(service: Service, opened: gr.Tab, boxes: tuple[gr.Textbox, gr.Textbox]
         attempt = gr.Button("Try this prompt", variant="primary", min_width=140)
     one = gr.HTML(elem_id="one")
 
-    tab, now = _Browsing(service), {"show_progress": "minimal", **PRIVATE}
+    tab = _Browsing(service)
+    now: dict[str, Any] = {"show_progress": "minimal", **PRIVATE}
     chosen = [dataset, models, text, language, least, most]
     listed = [count, table, language, number, one]
     # files of answers may be large, and not everyone who opens the page looks at them

@@ -1,6 +1,7 @@
 """The tab Chat: several turns with one model, kept in the browser."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import gradio as gr
 
@@ -44,7 +45,7 @@ def build(service: Service, page: gr.Blocks, model: gr.Dropdown, settings: list)
     shows = [chatbot, message, below, history.change, history.current]
     shown_now = [history.current, chatbot]
     asked = [*shown_now, *settings, model]
-    answering = {"outputs": shows, "show_progress": "hidden", "concurrency_limit": None, **PRIVATE}
+    answering: dict[str, Any] = {"outputs": shows, "show_progress": "hidden", "concurrency_limit": None, **PRIVATE}
     events = [
         gr.on([send.click, message.submit], turns.say, [message, *asked], **answering),
         chatbot.example_select(turns.example, asked, **answering),

@@ -1,7 +1,7 @@
 """What the tabs have in common: how answers are chosen, the end of one, and its way into training data."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -11,7 +11,7 @@ from xllm.chat.service import Limits, Service
 if TYPE_CHECKING:
     from xllm.inference.engine import Decoding
 
-PRIVATE = {"api_visibility": "private"}  # of what the page does for itself
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of what the page does for itself
 # the browser makes the file itself: the page serves none
 SAVE = """(text) => {
   const link = document.createElement("a");
@@ -71,6 +71,6 @@ def export(what: str, lines: Callable[..., str], source: gr.components.Component
             show = gr.Button("Show the records")
             save = gr.Button("Download")
         shown = gr.Code(language="json", label="Records", buttons=["copy"], elem_classes="records")
-    quiet = {"show_progress": "hidden", **PRIVATE}  # a message tells what is wrong
+    quiet: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}  # a message tells what is wrong
     show.click(lines, source, shown, **quiet)
     save.click(lines, source, shown, **quiet).success(None, shown, None, js=SAVE, **PRIVATE)
