@@ -354,7 +354,7 @@ def _(llama):
     told, ended = (TextIteratorStreamer(AutoTokenizer.from_pretrained(llama), timeout=5) for _ in range(2))
     told.on_finalized_text("whole", stream_end=True)
     ended.end()
-    assert list(told)[0] == "whole" and "".join(ended) == ""
+    assert next(iter(told)) == "whole" and "".join(ended) == ""
 
 
 @means("transformers: tokenizer.backend_tokenizer")
@@ -412,7 +412,7 @@ class Config(datasets.BuilderConfig):
 
 class Builder(datasets.GeneratorBasedBuilder):
     BUILDER_CONFIG_CLASS = Config
-    BUILDER_CONFIGS = [Config(name="only")]
+    BUILDER_CONFIGS = (Config(name="only"),)
 
     def _info(self):
         return datasets.DatasetInfo(features=datasets.Features({"text": datasets.Value("string")}))

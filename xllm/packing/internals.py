@@ -7,6 +7,7 @@ elsewhere: `AttentionInterface`, `set_attn_implementation`, `is_backend_compatib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -26,13 +27,13 @@ def attention_kept(model: PreTrainedModel) -> Iterator[None]:
         model.set_attn_implementation(before)
 
 
-def layer_number(attention) -> int:
+def layer_number(attention: Any) -> int:
     """Which layer an attention module is of: what transformers' own caches go by, too, but hand to no attention
     function."""
-    return attention.layer_idx
+    return int(attention.layer_idx)
 
 
-def replace_forward(model: PreTrainedModel, make: Callable[[Callable], Callable]) -> None:
+def replace_forward(model: PreTrainedModel, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Let `make(forward)`, which takes the model first, answer in place of a model's own forward.
 
     On the model itself, as accelerate does for autocast: around it, a module of our own would be another model to
