@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -67,7 +68,7 @@ def origin(source: str) -> dict[str, str | None]:
     return {"base_model": name if _is_hub_id(name) else None, "license": UNKNOWN, **own}
 
 
-def _metadata(card: Path) -> dict:
+def _metadata(card: Path) -> dict[str, Any]:
     """The YAML at the head of a card; empty where there is none that can be read."""
     import yaml
     from huggingface_hub import metadata_load
@@ -98,7 +99,7 @@ def _is_hub_id(name: str) -> bool:
     return True
 
 
-def header(name: str, run: dict, found: list[tuple[str, Scored]]) -> str:
+def header(name: str, run: dict[str, Any], found: list[tuple[str, Scored]]) -> str:
     """The card's metadata as YAML, in the hub's terms."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -117,12 +118,12 @@ def header(name: str, run: dict, found: list[tuple[str, Scored]]) -> str:
         for stem, own in found
         for score in own.scores
     ]
-    codes = {_iso(term["language"]) for term in run["mixture"]["terms"] if term["language"]}
+    codes = {code for term in run["mixture"]["terms"] if term["language"] and (code := _iso(term["language"]))}
     data = ModelCardData(
         model_name=name,
         library_name="transformers",
         pipeline_tag="text-generation",
-        language=sorted(codes - {None}) or None,
+        language=sorted(codes) or None,
         eval_results=results or None,
         **run.get("origin", {"license": UNKNOWN}),
     )
@@ -135,7 +136,7 @@ def _iso(language: str) -> str | None:
     return code if re.fullmatch("[a-z]{2,3}", code) else None
 
 
-def text(name: str, run: dict, found: list[tuple[str, Scored]]) -> str:
+def text(name: str, run: dict[str, Any], found: list[tuple[str, Scored]]) -> str:
     """The card; `run` is the content of run.json, `found` what `scored` gives."""
     terms = [
         [term["from"], term["language"] or "", f"{term['rows']:,}", f"{term['target_tokens']:,}"]
@@ -163,7 +164,7 @@ def text(name: str, run: dict, found: list[tuple[str, Scored]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def settings(run: dict) -> list[list]:
+def settings(run: dict[str, Any]) -> list[list[Any]]:
     """What a reader wants to know of a training run: names, and the values in the content of its run.json."""
     training, encoding = run["training"], run["encoding"]
     found = [["base", run["base"]["name"]], ["rows a step", run["rows_a_step"]]]
@@ -174,22 +175,25 @@ def settings(run: dict) -> list[list]:
 def scored(folder: Path) -> list[tuple[str, Scored]]:
     """What `evaluate` has written of a model, each with the name of its file; what another version wrote is left out,
     and told."""
-    found = []
-    for stem, path in file_names.listed(folder / "test", scores.ENDING).items():
-        try:
-            found += [(stem, own) for own in scores.read(path)[1]]
-        except XllmError as error:
-            print(f"left out of the model's card: {error}", file=sys.stderr)
-    return found
+    files = file_names.listed(folder / "test", scores.ENDING)
+    return [(stem, own) for stem, path in files.items() for own in _read(path)]
 
 
-def _lines(own: Scored) -> Iterator[list]:
+def _read(path: Path) -> list[Scored]:
+    try:
+        return scores.read(path)[1]
+    except XllmError as error:
+        print(f"left out of the model's card: {error}", file=sys.stderr)
+        return []
+
+
+def _lines(own: Scored) -> Iterator[list[Any]]:
     for score in own.scores:
         interval = "" if score.low is None else f"{score.low:.2f} to {score.high:.2f}"
         yield [own.name, score.metric, f"{score.value:.2f}", interval, score.count, score.signature]
 
 
-def _table(lines: list[list], header: list[str]) -> str:
+def _table(lines: list[list[Any]], header: list[str]) -> str:
     # a signature has bars of its own
     escaped = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
     return tabulate(escaped, header, tablefmt="pipe", disable_numparse=True)

@@ -17,6 +17,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from xllm.errors import XllmError
 from xllm.files import read_json, remove, write_json
@@ -50,7 +51,7 @@ class Scored:
     language: str | None
     scores: list[Score]
     shares: list[Score]  # of answers that are flawed, in percent
-    confusion: dict | None = None  # `labels`, and `counts`: a row a right label, a column an answered one
+    confusion: dict[str, Any] | None = None  # `labels`, and `counts`: a row a right label, a column an answered one
 
 
 def write(path: Path, model: str | None, dataset: str, command: list[str], sha256: str, found: list[Scored]) -> None:
@@ -69,7 +70,7 @@ def confusion_of(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(ENDING) + CONFUSION)
 
 
-def _rows(own: Scored) -> Iterator[dict]:
+def _rows(own: Scored) -> Iterator[dict[str, Any]]:
     """The scores of a dataset as flat rows."""
     for kind, scores in ((SCORE, own.scores), (SHARE, own.shares)):
         for score in scores:
@@ -77,7 +78,7 @@ def _rows(own: Scored) -> Iterator[dict]:
             yield {"from": own.name, "task": own.task, "language": own.language, "kind": kind, **numbers}
 
 
-def read(path: Path) -> tuple[dict, list[Scored]]:
+def read(path: Path) -> tuple[dict[str, Any], list[Scored]]:
     """The facts of a file of scores, and the scores. Raises XllmError for one that another version has written, or
     that lacks something."""
     content = read_json(path)
@@ -98,7 +99,7 @@ def read(path: Path) -> tuple[dict, list[Scored]]:
         raise XllmError(f"{path} isn't what evaluate writes ({error}); {again}") from None
 
 
-def _scored(rows: list[dict], matrices: dict) -> list[Scored]:
+def _scored(rows: list[dict[str, Any]], matrices: dict[str, Any]) -> list[Scored]:
     """The scores in flat rows, by the dataset that these come from. Raises KeyError or TypeError where it isn't one."""
     found: dict[str, Scored] = {}
     for row in rows:
@@ -110,7 +111,7 @@ def _scored(rows: list[dict], matrices: dict) -> list[Scored]:
     return list(found.values())
 
 
-def _score(entry: dict) -> Score:
+def _score(entry: dict[str, Any]) -> Score:
     """The score in a row. Raises TypeError where it isn't one."""
     score = Score(*(entry[name] for name in ("metric", "value", "count", "signature", "low", "high")))
     ends = [score.low, score.high]
