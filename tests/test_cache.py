@@ -31,6 +31,7 @@ def empty(tmp_path, monkeypatch, sample):
     return tmp_path / "datasets"
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(llama, tmp_path, monkeypatch, sample):
     found = []
     for num_proc in (1, 3):
@@ -72,6 +73,7 @@ def tokens(home: Path) -> bytes:
     return file.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupted_preparation_is_never_taken_for_whole(llama, tmp_path):
     home = tmp_path / "home"
     process = prepare(llama, home, tmp_path)
@@ -91,6 +93,7 @@ def test_an_interrupted_preparation_is_never_taken_for_whole(llama, tmp_path):
     assert not list(folder.glob(".*.partial"))
 
 
+@pytest.mark.slow
 def test_of_processes_that_start_together_one_prepares(llama, tmp_path):
     processes = [prepare(llama, tmp_path / "home", tmp_path) for _ in range(3)]
     said = [process.communicate()[1] for process in processes]

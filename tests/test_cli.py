@@ -319,6 +319,7 @@ def test_mistakes_in_a_file_are_told_as_those_of_the_command_line(tmp_path, cont
     assert message in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_the_command_line_and_the_file_came_to(cli, sample, llama, tmp_path, monkeypatch):
     (tmp_path / "run.yaml").write_text(f"base: {llama}\nmixture: alpaca_en[:16]\nmax_steps: 2\nglobal_batch_size: 8\n")
     out = tmp_path / "new"

@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from tests.conftest import HOME
 from xllm.files import read_jsonl
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = HOME / "data" / "sample"
 MIXTURE = "alpaca_en+alpaca_zh+translation_ncwm_en-zh"
 TUNED = f"llama-7b-hf.{MIXTURE}.finetune"

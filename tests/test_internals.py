@@ -490,6 +490,7 @@ def _():
     assert subprocess.run([sys.executable, "-uc", code], capture_output=True, text=True).stdout == "cleared\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_means_what_we_rely_on(name, request):
     check = TABLE[name]

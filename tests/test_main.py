@@ -27,6 +27,7 @@ def test_help_imports_nothing_heavy_and_names_every_command(cli):
     assert cli("--version").out == f"{__version__}\n"
 
 
+@pytest.mark.slow
 def test_mixing_and_scoring_do_without_torch():
     assert not imported("import xllm.mixture.encoding, xllm.evaluation.evaluate, xllm.evaluation.comparing.compare") & {
         "torch",

@@ -66,6 +66,7 @@ def members(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
+@pytest.mark.slow
 def test_a_wheel_has_the_package_and_of_the_data_what_is_ours(wheel):
     assert wheel.name == f"xllm_toolkit-{__version__}-py3-none-any.whl"
     packed = {name for name in members(wheel) if ".dist-info/" not in name}
@@ -83,6 +84,7 @@ def test_a_wheel_tells_its_licence_and_its_command(wheel):
     assert "Name: xllm-toolkit\n" in metadata and "License-Expression: Apache-2.0\n" in metadata
 
 
+@pytest.mark.slow
 def test_a_source_distribution_builds_the_same_wheel(tree, wheel):
     code = "from setuptools import build_meta; build_meta.build_sdist('sources')"
     subprocess.run([sys.executable, "-c", code], cwd=tree, check=True, capture_output=True)
@@ -119,6 +121,7 @@ def machine(tmp_path, environment) -> Machine:
     return Machine(tmp_path / "venv", environment)
 
 
+@pytest.mark.slow
 def test_a_wheel_alone_takes_an_empty_folder_through_the_quickstart(machine, wheel, llama, tmp_path):
     machine.install(wheel)
     folder = tmp_path / "folder"
@@ -146,6 +149,7 @@ def test_a_wheel_alone_takes_an_empty_folder_through_the_quickstart(machine, whe
     assert by_hand.returncode == 0 and by_hand.stdout == compared, by_hand.stderr
 
 
+@pytest.mark.slow
 def test_the_quickstart_stops_where_a_command_fails(machine, wheel, tmp_path):
     machine.install(wheel)
     done = machine.run(tmp_path, "xllm", "quickstart", "--base", "smollm")
@@ -154,6 +158,7 @@ def test_the_quickstart_stops_where_a_command_fails(machine, wheel, tmp_path):
     assert last[1].startswith("xllm: the quickstart stopped: xllm fetch smollm ended with exit code 2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["lenient", "strict", "compat"])
 def test_an_editable_install_finds_scripts_and_sample_data(machine, tree, mode, tmp_path):
     machine.install("--config-settings", f"editable_mode={mode}", "--editable", tree)

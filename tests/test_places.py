@@ -82,6 +82,7 @@ def test_the_checkout_s_own_data_lie_beside_the_package(here):
     assert places.own_data() == HOME / "data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [("bash", HOME / "script" / "evaluate.sh", "tyni"), (sys.executable, HOME / "app.py", "tyni")], ids=str
 )

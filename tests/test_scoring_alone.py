@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import HOME, SAMPLE
 
+pytestmark = pytest.mark.slow
+
 # what the README says to install
 NEEDED = [
     "babel",

@@ -67,6 +67,7 @@ def test_a_name_is_its_own_pattern(tmp_path):
         assert list(tmp_path.glob(path.name)) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", ["xquad_en[:3]", "xquad_en.first3"])
 @pytest.mark.parametrize("typed", ["xquad_en[:3]", "xquad_en.first3"])
 def test_answers_are_found_by_either_name(cli, site, monkeypatch, written, typed):
@@ -84,10 +85,12 @@ def test_answers_are_found_by_either_name(cli, site, monkeypatch, written, typed
     assert "xquad_en.first3" in cli("compare", "left", "right").out
     report = cli("report", "left", "right", "--output", site / "report")
     assert report.code == 0 and len([line for line in report.out.splitlines() if "exact_match" in line]) == 1
-    judged = cli("judge", "left", "--dataset", typed, "--judge_url", "http://127.0.0.1:9/v1", "--judge_model", "x")
+    nobody = ["--judge_url", "http://127.0.0.1:9/v1", "--judge_model", "x", "--retries", 0]
+    judged = cli("judge", "left", "--dataset", typed, *nobody)
     assert "unknown" not in judged.err
 
 
+@pytest.mark.slow
 def test_an_earlier_name_of_a_model_is_found_and_not_trained_twice(cli, llama, tmp_path, monkeypatch, sample):
     monkeypatch.setenv("XLLM_MODEL_DIR", str(tmp_path))
     shutil.copytree(llama, tmp_path / "tiny")

@@ -16,6 +16,8 @@ import pytest
 from tests.conftest import HOME
 from xllm.files import read_jsonl
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = HOME / "data" / "sample"
 DATASET = "translation_daily_en-zh"
 FLAGS = ("--max_new_tokens", "24", "--batch_size", "4", "--seed", "3", "--do_sample", "--temperature", "0.8")

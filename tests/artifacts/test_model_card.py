@@ -85,6 +85,7 @@ def test_what_is_known_of_the_base(tmp_path, name, files, told):
     assert model_card.origin(str(tmp_path / name)) == told
 
 
+@pytest.mark.slow
 def test_an_alias_is_written_out(cli, llama, root, tmp_path):
     (root / "alpaca").mkdir()
     for code in ("aa", "bb"):

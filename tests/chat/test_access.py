@@ -12,6 +12,8 @@ from xllm.chat import access
 from xllm.chat.model_pool import ModelPool
 from xllm.chat.service import Limits, Service
 
+pytestmark = pytest.mark.slow
+
 CLOSED = {"detail": "this page doesn't serve that"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

@@ -13,6 +13,8 @@ from tests.conftest import HOME
 from xllm.files import read_jsonl, write_jsonl
 from xllm.mixture.load import load_mixture
 
+pytestmark = pytest.mark.slow
+
 BASE_MODEL = HOME / "model" / "smollm2-135m"
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 800}
 HARMFUL = (

@@ -17,6 +17,8 @@ from xllm.inference.engine import Decoding
 from xllm.inference.hf import HFEngine
 from xllm.templates import encode_prompts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def busy(start_site):

@@ -460,6 +460,7 @@ def test_answers_that_aren_t_those_that_were_asked_are_refused(cli, llama, sampl
     assert "unknown dataset of a row" in cli("evaluate", folder).err
 
 
+@pytest.mark.slow
 def test_scores_of_an_older_version_stay_out_of_the_card(cli, llama, sample, tmp_path):
     folder = tmp_path / "m"
     shutil.copytree(llama, folder)

@@ -29,6 +29,7 @@ def infer(cli, model, sample):
 SETS = ("xnli_zh", "pawsx_en", "xcopa_zh", "xwinograd_en", "belebele_zh", "mmlu_all", "ceval_all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", SETS)
 def test_nothing_but_a_label_is_written(infer, dataset):
     split = "validation" if dataset == "ceval_all" else "test"
@@ -46,6 +47,7 @@ def likelihood(model, tokenizer, prompt, label):
     return sum(float(said[place - 1, ids[0, place]]) for place in range(start, ids.shape[1])), ids.shape[1] - start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["xcopa_zh", "mmlu_all"])
 def test_scores_are_those_of_the_plain_recomputation(infer, model, dataset):
     outcome, rows = infer(dataset, "--labels", "score")
@@ -158,6 +160,7 @@ def test_mistakes_are_one_line(infer, model, words, message):
     assert outcome.code == 2 and message in outcome.err and not (model / "test").exists()
 
 
+@pytest.mark.slow
 def test_scores_agree_with_lm_evaluation_harness(infer, model, monkeypatch):
     """The same requests, put to its log-likelihoods of Hugging Face models."""
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")

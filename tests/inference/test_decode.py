@@ -101,6 +101,7 @@ def test_what_is_in_common_is_stored_once():
         assert tree.positions[list(places)].tolist() == list(range(len(prompt)))
 
 
+@pytest.mark.slow
 def test_real_rows_are_answered_as_one_at_a_time(tiny, sample):
     """A row that differs is named; there, the two likeliest words must be as good as equal."""
     engine = HFEngine.load(str(tiny))

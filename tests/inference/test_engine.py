@@ -38,6 +38,7 @@ def plain(engine, prompt, most):
     return text_of(ids[len(prompt) :], engine)
 
 
+@pytest.mark.slow
 def test_a_batch_answers_as_each_row_alone_would(engine, prompts):
     decoding = Decoding(max_new_tokens=12)
     assert len({len(prompt) for prompt in prompts}) > 5
@@ -75,6 +76,7 @@ def force(engine, tokens, prompts):
     engine.model.forward = forced
 
 
+@pytest.mark.slow
 def test_answers_end_with_the_window(engine):
     """Near the end of the window a row gets the tokens that are left, and the others of its batch all of theirs."""
     long = engine.tokenizer("word " * 700).input_ids[: engine.window - 3]
@@ -117,6 +119,7 @@ def test_a_stream_grows_into_the_answer(engine, prompts):
         assert all(earlier.tokens <= later.tokens for earlier, later in pairwise(pieces))
 
 
+@pytest.mark.slow
 def test_closing_a_stream_ends_the_generation(engine, prompts):
     engine.eos_token_ids = [10**6]  # nothing else ends it
     engine.model.config.vocab_size = 10**6 + 1

@@ -25,6 +25,7 @@ def by_hand(model, rows, prompt_of):
     return total, count
 
 
+@pytest.mark.slow
 def test_is_that_of_the_target_tokens_and_of_the_bytes(cli, tiny, sample, tmp_path):
     from xllm.mixture.load import load_mixture
 

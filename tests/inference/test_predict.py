@@ -39,6 +39,7 @@ def test_writes_the_records_in_order_with_a_prediction(cli, sample, model):
     assert facts["decoding"]["max_new_tokens"] == 5 and facts["template"] == "alpaca"
 
 
+@pytest.mark.slow
 def test_the_batch_size_changes_nothing(cli, sample, model):
     answers = []
     for size in ("1", "5", "30"):
@@ -48,6 +49,7 @@ def test_the_batch_size_changes_nothing(cli, sample, model):
     assert any(answers[0])
 
 
+@pytest.mark.slow
 def test_answers_are_not_overwritten_unless_told(cli, sample, model):
     words = ("infer", model, "mieval_en[:2]", "--max_new_tokens", "2")
     assert cli(*words).code == 0
@@ -62,6 +64,7 @@ def test_answers_are_not_overwritten_unless_told(cli, sample, model):
     assert {"mieval_en.first2.judge.b.jsonl", "mieval_en.metrics.json"} < left
 
 
+@pytest.mark.slow
 def test_the_template_is_that_of_the_tuning(cli, sample, model):
     (model / "run.json").write_text(json.dumps({"encoding": {"template": "raw"}}))
     for flags, template in (((), "raw"), (("--template", "alpaca"), "alpaca")):
@@ -100,6 +103,7 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(cli, sample, llama, word
     assert "Traceback" not in outcome.err and not (llama / "test").exists()
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_is_written_down_and_the_others_are_answered(cli, root, model):
     (root / "mieval").mkdir()
     rows = [{"instruction": "short", "input": ""}, {"instruction": "long " * 700, "input": ""}]
@@ -120,6 +124,7 @@ def test_the_first_rows_alone(cli, sample, model):
     assert len(read_jsonl(model / "test" / "xquad_en.first3.inference.jsonl")) == 3
 
 
+@pytest.mark.slow
 def test_a_model_s_own_chat_template(cli, sample, model):
     config = json.loads((model / "tokenizer_config.json").read_text())
     config["chat_template"] = "{% for turn in messages %}<{{ turn.role }}>{{ turn.content }}{% endfor %}<answer>"
@@ -165,6 +170,7 @@ def test_weights_that_can_t_be_read_leave_nothing_behind(cli, sample, model):
     assert outcome.code == 2 and "cannot read the weights" in outcome.err and not (model / "test").exists()
 
 
+@pytest.mark.slow
 def test_several_processes_answer_as_one(cli, root, model):
     (root / "mieval").mkdir()
     rows = [{"instruction": f"Say {'so ' * length}", "input": ""} for length in (1, 5, 700, 2, 9, 4, 30, 8, 3)]

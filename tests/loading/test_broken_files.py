@@ -89,6 +89,7 @@ def test_only_a_newline_ends_a_line(root, separator):
     assert [row["input"] for row in rows] == [f"a{separator}b", "c"]
 
 
+@pytest.mark.slow
 def test_a_row_of_five_megabytes_is_read_and_told(cli, root, llama, tmp_path):
     alpaca(root, rows({}, {"output": "word " * 1_000_000}))
     outcome = cli("train", llama, "alpaca_aa", "--prepare_only", "--output_dir", tmp_path / "out")

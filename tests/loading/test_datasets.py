@@ -85,6 +85,7 @@ def test_unequal_line_counts_are_an_error_that_counts(root):
         load_mixture("translation_x_en-zh", "train")
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("term", "split", "rows"),

@@ -49,6 +49,7 @@ def test_the_sample(tokenizer, sample):
     check(tokenizer, load_mixture("alpaca_en+alpaca_zh+translation_daily_en-zh", "train"))
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_real_rows(tokenizer, real):
     mixture = (

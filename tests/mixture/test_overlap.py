@@ -91,6 +91,7 @@ def test_overlap_needs_eight_words_or_sixteen_characters(write, root):
     ] == 1
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_worst_and_training_leaves_them_out(cli, write, root, llama, tmp_path):
     write("aa", ("a", "", "1"), ("Tell me.", "", ENGLISH), ("b", "", "2"))
     questions(root, ENGLISH)

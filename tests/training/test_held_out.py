@@ -29,6 +29,7 @@ def evaluations(folder):
     return [entry for entry in log if "eval_loss" in entry]
 
 
+@pytest.mark.slow
 def test_the_log_is_one_table_in_pandas(tuned):
     for folder, columns in zip(tuned, (set(), {"eval_loss", "translation_daily_en-zh BLEU"}), strict=True):
         table = pandas.read_json(folder / "log.jsonl", lines=True)
@@ -51,6 +52,7 @@ def tuned(cli, llama, sample, tmp_path):
     return folders
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_the_tuned_model_and_looking_changes_nothing(tuned, cli, sample):
     blind, seen = tuned
     assert (blind / "model.safetensors").read_bytes() == (seen / "model.safetensors").read_bytes()
@@ -78,6 +80,7 @@ def test_the_loss_is_that_of_the_tuned_model_and_looking_changes_nothing(tuned, 
         assert found[-1][f"translation_daily_en-zh {score.metric}"] == pytest.approx(score.value, abs=0.01)
 
 
+@pytest.mark.slow
 def test_sharded_models_are_held_to_the_same(tuned, llama, torchrun, tmp_path):
     _, seen = tuned
     folder = tmp_path / "sharded"

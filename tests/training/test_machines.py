@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.conftest import HOME
 from xllm.files import read_json
+
+pytestmark = pytest.mark.slow
 
 FLAGS = ("--global_batch_size", "8", "--max_steps", "3", "--learning_rate", "1e-3")
 

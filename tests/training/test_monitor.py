@@ -21,6 +21,7 @@ def tune(cli, llama, tmp_path, sample):
     return run
 
 
+@pytest.mark.slow
 def test_each_logged_step_says_how_fast_and_how_full(tune):
     _, folder = tune("--num_train_epochs", 2)
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -32,6 +33,7 @@ def test_each_logged_step_says_how_fast_and_how_full(tune):
     assert steps[0]["seconds_left"] > 0 and steps[-1]["seconds_left"] == 0
 
 
+@pytest.mark.slow
 def test_a_model_comes_with_a_card_and_a_plot(tune, cli):
     _, folder = tune("--max_steps", 2)
     card = (folder / "README.md").read_text()
@@ -43,6 +45,7 @@ def test_a_model_comes_with_a_card_and_a_plot(tune, cli):
     assert "| xquad_en  | f1" in (folder / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rows(tune, llama, tmp_path):
     import shutil
 
@@ -56,6 +59,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rows(tune, llama,
     assert "the loss isn't finite at alpaca_" in said and "and 1 more rows" in said
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_not_finite_stops_the_run(tune):
     outcome, _ = tune("--learning_rate", "1e30", "--warmup_steps", "0", "--max_steps", "9")
     assert outcome.code == 2 and "isn't finite at" in outcome.err
@@ -85,6 +89,7 @@ def test_the_operations_are_those_of_the_matrices(llama):
     assert costs(model) == {"tokens": 6 * 2 * layer, "targets": 6 * hidden * words, "squares": 6 * 8 * heads * 2}
 
 
+@pytest.mark.slow
 def test_a_model_whose_layers_are_not_linear_modules_is_counted_too():
     from transformers import GPT2Config, GPT2LMHeadModel
 

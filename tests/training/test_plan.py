@@ -94,6 +94,7 @@ print(peak - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [8, 2])
 def test_the_estimate_is_within_15_percent_of_what_is_measured(heads):
     config = CONFIG | {"num_key_value_heads": heads}

@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import HOME
 from xllm.artifacts import model_folder
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = HOME / "data" / "sample"
 MIXTURE = "alpaca_en[:24]+alpaca_zh[:12]"  # nine steps of four rows an epoch
 FLAGS = ("--global_batch_size", "4", "--max_steps", "24", "--learning_rate", "1e-3", "--save_steps", "1")

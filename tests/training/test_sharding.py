@@ -19,6 +19,8 @@ from transformers import (
 
 from xllm.training.sharding import layers
 
+pytestmark = pytest.mark.slow
+
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
 WIDE = SIZE | {"intermediate_size": 32, "num_key_value_heads": 1, "head_dim": 8}
 

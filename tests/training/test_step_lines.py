@@ -31,6 +31,7 @@ def test_an_entry_of_the_log_is_a_line(entry, shown):
     assert line(entry, 3, 20) == shown
 
 
+@pytest.mark.slow
 def test_steps_are_aligned_lines_on_stderr(cli, sample, llama, tmp_path):
     flags = ["--max_steps", 12, "--global_batch_size", 2, "--output_dir", tmp_path / "new"]
     outcome = cli("train", llama, "alpaca_en[:8]", *flags)

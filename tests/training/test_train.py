@@ -24,6 +24,7 @@ def tune(cli, tiny, tmp_path, sample):
     return run
 
 
+@pytest.mark.slow
 def test_writes_a_complete_folder(tune, tiny):
     outcome, folder = tune("alpaca_en[:30]+translation_daily_en-zh[:10]", *FLAGS)
     assert outcome.code == 0 and outcome.out == f"{folder}\n"
@@ -44,6 +45,7 @@ def test_writes_a_complete_folder(tune, tiny):
     assert len(losses) == 4 and losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_run_json_says_what_made_the_model(tune, sample):
     _, folder = tune("alpaca_en[:30]+translation_daily_en-zh[:10]", *FLAGS)
     facts = json.loads((folder / "run.json").read_text())
@@ -59,6 +61,7 @@ def test_run_json_says_what_made_the_model(tune, sample):
     assert {"torch", "transformers", "python"} <= set(facts["versions"])
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_response_and_eos_alone(tune, tiny, sample):
     """The first logged loss, recomputed by hand: the mean over all target tokens of the step, row by row."""
     _, folder = tune("alpaca_en[:8]", "--max_steps", "1", "--global_batch_size", "8")
@@ -78,6 +81,7 @@ def test_the_loss_is_that_of_response_and_eos_alone(tune, tiny, sample):
     assert logged == pytest.approx(total / count, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_existing_model_is_not_overwritten(tune):
     _, folder = tune("alpaca_en[:8]", "--max_steps", "1", "--global_batch_size", "4")
     before = (folder / "model.safetensors").read_bytes()
@@ -86,6 +90,7 @@ def test_an_existing_model_is_not_overwritten(tune):
     assert (folder / "model.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_rows_that_are_cut_or_dropped_are_told(tune, root):
     (root / "alpaca").mkdir()
     rows = [{"instruction": "a", "input": "", "output": "b c " * n} for n in (1, 1, 1, 1, 500)]
@@ -178,6 +183,7 @@ def test_a_step_has_128_rows_on_any_number_of_gpus():
     assert recipe.rows_a_step(None, 4, 8, 2) == recipe.rows_a_step(64, 4, 8, 2) == 64
 
 
+@pytest.mark.slow
 def test_continued_pretraining_reads_plain_text_in_blocks(cli, tiny, root, tmp_path):
     (root / "text").mkdir()
     texts = ["The river runs past the mill. " * 20, "它从磨坊旁边流过。", "x"]
@@ -209,6 +215,7 @@ def test_preparing_checks_and_fills_the_cache_but_trains_nothing(tune, cli):
     assert tune("alpaca_en[:8]", "--global_batch_size", "0", "--prepare_only")[0].code == 2
 
 
+@pytest.mark.slow
 def test_sampling_settings_of_a_base_do_not_spoil_the_save(cli, sample, llama, tmp_path):
     folder = shutil.copytree(llama, tmp_path / "base")
     settings = json.loads((folder / "generation_config.json").read_text())
@@ -219,6 +226,7 @@ def test_sampling_settings_of_a_base_do_not_spoil_the_save(cli, sample, llama, t
     assert outcome.code == 0 and (tmp_path / "out" / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.base_model
 def test_tied_weights_are_saved_once(cli, sample, smol, tmp_path):
     from transformers import LlamaForCausalLM

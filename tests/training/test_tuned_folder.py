@@ -60,6 +60,7 @@ def check(tokenizer, source, template):
     assert last == conversation.encode(TALKS[0], template, tokenizer)
 
 
+@pytest.mark.slow
 def test_a_pipeline_asks_as_training_did(cli, tiny, sample, tmp_path):
     base, out = shutil.copytree(tiny, tmp_path / "base"), tmp_path / "out"
     (base / "chat_template.jinja").write_text("{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}")
@@ -76,6 +77,7 @@ def test_a_pipeline_asks_as_training_did(cli, tiny, sample, tmp_path):
     assert cli("infer", out, "mieval_en[:1]", "--template", "chat", "--max_new_tokens", "1").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bf16", "dtype"), [("True", torch.bfloat16), ("False", torch.float32)])
 def test_the_dtype_and_the_end_are_those_of_training(cli, llama, sample, tmp_path, bf16, dtype):
     base, out = shutil.copytree(llama, tmp_path / "base"), tmp_path / "out"

@@ -3,18 +3,15 @@
 import ipaddress
 import os
 import sys
+from typing import TYPE_CHECKING
 
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before gradio reads it
-
-import gradio as gr
-
-from xllm.chat import access, page
+from xllm.artifacts import model_folder
+from xllm.chat import access
 from xllm.chat.flags import ChatFlags
-from xllm.chat.model_pool import ModelPool
-from xllm.chat.openai import api
-from xllm.chat.service import Limits, Service
 from xllm.errors import XllmError
-from xllm.models.load import check_bits
+
+if TYPE_CHECKING:
+    from xllm.chat.service import Service
 
 SESSIONS = 1000  # browsers whose state is kept, a quarter of a MiB each; gradio would keep 10,000
 
@@ -26,6 +23,14 @@ def chat(flags: ChatFlags) -> None:
         raise XllmError("--load_in_8bit and --load_in_4bit: it must be one of them")
     bits = 8 if flags.load_in_8bit else 4 if flags.load_in_4bit else None
     pairs = access.users(flags.auth) if flags.auth else []
+    for name in flags.models:
+        model_folder.find(name)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before gradio reads it
+    # a mistake is told before these are imported, which takes seconds
+    from xllm.chat.model_pool import ModelPool
+    from xllm.chat.service import Limits, Service
+    from xllm.models.load import check_bits
+
     pool = ModelPool(flags.models, bits)
     if bits:
         check_bits(bits)
@@ -37,7 +42,12 @@ def chat(flags: ChatFlags) -> None:
     _launch(service, flags, pairs)
 
 
-def _launch(service: Service, flags: ChatFlags, pairs: list[tuple[str, str]]) -> None:
+def _launch(service: "Service", flags: ChatFlags, pairs: list[tuple[str, str]]) -> None:
+    import gradio as gr
+
+    from xllm.chat import page
+    from xllm.chat.openai import api
+
     routes = [api.mount(service, pairs)] if flags.openai else []
     host = f"[{flags.host}]" if ":" in flags.host else flags.host  # as addresses of the web have IPv6
     alone = _is_loopback(flags.host) and not flags.share

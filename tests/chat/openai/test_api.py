@@ -11,6 +11,8 @@ from xllm.inference.engine import Decoding
 from xllm.inference.hf import HFEngine
 from xllm.templates import encode_prompts
 
+pytestmark = pytest.mark.slow
+
 if os.environ.get("CI") == "true":
     import openai
 else:

@@ -94,6 +94,7 @@ def table(out: str) -> list[list[str]]:
     return [[line[start:end].strip() for start, end in edges] for line in (lines[0], *lines[2:])]
 
 
+@pytest.mark.slow
 def test_models_stand_side_by_side_with_what_is_chance(cli, model):
     base, tuned = model("base", 0.4), model("tuned", 0.1)
     outcome = cli("compare", base, tuned, "--dataset", "translation_x_zh-en,xquad_en")
@@ -118,6 +119,7 @@ def test_models_stand_side_by_side_with_what_is_chance(cli, model):
     assert cli("compare", base, tuned).out.count("xnli_en") == 2  # without --dataset all that both have answered
 
 
+@pytest.mark.slow
 def test_the_tests_of_sacrebleu_s_metrics_are_sacrebleu_s_own(model):
     systems = [
         read_jsonl(model(name, rate) / "test" / "translation_x_zh-en.inference.jsonl")
@@ -163,6 +165,7 @@ def test_the_interval_of_a_difference_lies_around_it_and_its_p_values_are_two_si
     assert unsure.p_bootstrap == pytest.approx(unsure.p_randomised, abs=0.1)
 
 
+@pytest.mark.slow
 def test_rows_count_once(cli, model):
     """Whatever is named twice, and whatever else its rows were answered in."""
     base, tuned = model("base", 0.4), model("tuned", 0.1)
@@ -198,6 +201,7 @@ def test_rows_without_an_input_are_shown_without_what_commands_a_terminal(cli, m
         assert outcome.code == 0 and "\ufffd[31mred\ufffd" in outcome.out and "\x1b" not in outcome.out
 
 
+@pytest.mark.slow
 def test_equal_rows_are_no_examples_and_empty_sets_no_lines(cli, model):
     base, tuned = model("base", 0.0), model("tuned", 0.0)
     for folder in (base, tuned):
@@ -207,6 +211,7 @@ def test_equal_rows_are_no_examples_and_empty_sets_no_lines(cli, model):
     assert outcome.code == 0 and ", id " not in outcome.out and "xnli_de" not in outcome.out
 
 
+@pytest.mark.slow
 def test_p_values_hold_where_there_is_no_difference():
     """Of 200 pairs of equally good systems, about one in twenty may differ at 5 %: within 4 standard errors."""
     rng = np.random.default_rng(1)

@@ -303,6 +303,7 @@ def test_a_wrong_language_or_nothing_at_all_loses_without_a_call(judge, model, s
     assert scores_of(a)["order_agreement"].count == 2 and scores_of(a)["win_rate"].count == 10
 
 
+@pytest.mark.slow
 def test_failures_of_the_server_change_nothing(judge, model, server):
     troubles = [
         429,
@@ -327,6 +328,7 @@ def test_failures_of_the_server_change_nothing(judge, model, server):
     assert all(3 <= sum(mark in prompt for prompt in server.asked) <= 4 for mark in server.trouble)
 
 
+@pytest.mark.slow
 def test_what_is_never_answered_is_kept_out_told_and_asked_again(judge, model, server):
     a, b = model("a", [GOOD, GOOD, PLAIN, PLAIN]), model("b", [PLAIN, PLAIN, GOOD, GOOD])
     judge(a, b)
@@ -429,6 +431,7 @@ def journalled(folder):
     return [json.loads(line)["row"] for line in lines]
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_no_call_in_the_journal_is_made_again(killed, judge, server):
     for server.left, known in ((9, 9), (16, 25)):
         a, b = killed(lambda folder, known=known: len(journalled(folder)) == known)
@@ -451,6 +454,7 @@ def test_killed_as_it_writes_all_calls_are_behind_it(killed, judge, server):
     assert not output(a, "journal").exists()
 
 
+@pytest.mark.slow
 def test_other_settings_are_refused_and_named(judge, model, server):
     a, b = model("a", [GOOD, GOOD]), model("b", [PLAIN, PLAIN])
     server.trouble = {"问题1：": [400, 400]}
