@@ -30,7 +30,7 @@ BASE_MODEL = HOME / "model" / "smollm2-135m"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     lacking = {
         "real": None if os.environ.get("XLLM_REAL_DATA_DIR") else "XLLM_REAL_DATA_DIR names no real data root",
-        "base_model": None if BASE_MODEL.is_dir() else "no model/smollm2-135m; python -m xllm fetch smollm2-135m",
+        "base_model": None if BASE_MODEL.is_dir() else "no model/smollm2-135m; xllm fetch smollm2-135m",
     }
     for item in items:
         for mark, reason in lacking.items():
@@ -49,7 +49,7 @@ class Outcome:
 
 @pytest.fixture
 def cli(capsys):
-    """Run `python -m xllm …` in this process."""
+    """Run `xllm …` in this process."""
 
     def run(*argv: object) -> Outcome:
         capsys.readouterr()

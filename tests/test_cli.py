@@ -186,7 +186,7 @@ def sample_data(sample, tmp_path, monkeypatch):
         (["judge", "a"], "judge needs --dataset"),
         (["train", "a", "b", "lora"], "METHOD lora: there are no adapters here, every weight is tuned"),
         (["train", "a", "b", "fintune"], "unknown value of METHOD 'fintune'; did you mean finetune"),
-        (["train", "a", "b", "quick"], "unknown value of METHOD 'quick'; there are: continue, finetune"),
+        (["train", "a", "b", "quick"], "unknown value of METHOD 'quick'; available: continue, finetune"),
         (["train", "a", "b", "--lora_r", "8"], "--lora_r: there are no adapters here"),
         (["train", "a", "b", "--use_peft"], "--use_peft: there are no adapters here"),
         (["train", "a", "b", "--load_in_4bit"], "--load_in_4bit: weights of few bits are for inference"),
@@ -297,7 +297,7 @@ def test_words_of_a_file_go_by_their_names(tmp_path):
     [
         ("names: {a: b}", "names must be text or a list of texts"),
         ("names: [[a]]", "names must be text or a list of texts"),
-        ("? [a, b]\n: c", "it is no YAML"),
+        ("? [a, b]\n: c", "it is not valid YAML"),
         ("txt: x", "unknown flag '--txt'; did you mean --text"),
         ("number: many", "--number many: it must be a number"),
         ("on: maybe", "--on maybe: it is a switch"),
@@ -306,8 +306,8 @@ def test_words_of_a_file_go_by_their_names(tmp_path):
         ("text: {a: b}", "text must be text or a number"),
         ("text: [a, b]", "text must be text or a number"),
         ("config: other.yaml", "it can't name another file"),
-        ("text: 'x", "it is no YAML"),
-        ("\x00", "it is no YAML"),
+        ("text: 'x", "it is not valid YAML"),
+        ("\x00", "it is not valid YAML"),
         (b"text: \xff", "can't decode"),
     ],
 )

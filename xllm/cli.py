@@ -215,7 +215,7 @@ def _from_file(command: str, kind: type[Flags], path: str) -> tuple[dict[str, li
     except (OSError, UnicodeDecodeError) as error:
         raise XllmError(f"--config {path}: {getattr(error, 'strerror', None) or error}") from None
     except yaml.YAMLError as error:
-        raise XllmError(f"--config {path}: it is no YAML: {error}") from None
+        raise XllmError(f"--config {path}: it is not valid YAML: {error}") from None
     if not isinstance(found, dict):
         raise XllmError(f"--config {path}: it must hold flags and their values, a line each, as seed: 42")
     if "config" in found:

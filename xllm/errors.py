@@ -23,7 +23,7 @@ def unknown(kind: str, value: str, known: Iterable[str], hint: str = "") -> Xllm
     if near:
         choices = "did you mean " + " or ".join(near) + "?"
     elif known:
-        choices = "there are: " + ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+        choices = "available: " + ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     else:
-        choices = "there are none"
+        choices = "none is available"
     return XllmError(f"unknown {kind} {value!r}; {choices}" + (f" ({hint})" if hint else ""))

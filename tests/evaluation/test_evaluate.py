@@ -369,10 +369,10 @@ def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
         (["evaluate", "nowhere"], "unknown model 'nowhere'"),
         (["evaluate", "m", "xquad_en", "--metric", "bleu"], "unknown flag '--metric'"),
         (["evaluate"], "evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references"),
-        (["evaluate", "m", "--metrics", "blue"], "unknown metric 'blue'; there are: BERTScore, BLEU"),
+        (["evaluate", "m", "--metrics", "blue"], "unknown metric 'blue'; available: BERTScore, BLEU"),
         (
             ["evaluate", "m", "xquad_en", "--metrics", "TER"],
-            "TER doesn't fit these answers; there are: contains, exact",
+            "TER doesn't fit these answers; available: contains, exact",
         ),
         (["evaluate", "m", "--metrics", "f1", "--tokenize", "zh"], "--tokenize zh has no effect without BLEU"),
         (["evaluate", "m", "--tokenize", "chinese"], "unknown tokenizer 'chinese'"),
@@ -380,7 +380,7 @@ def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
         (["evaluate", "m", "--metrics", "COMET"], "COMET needs a model: --metrics COMET=MODEL"),
         (["evaluate", "m", "--lang", "zh"], "--lang has no effect on a model's answers"),
         (["evaluate", "none.jsonl", "--task", "qa", "--lang", "zh"], "there is no file none.jsonl"),
-        (["evaluate", "x.jsonl"], "x.jsonl has no run.json beside it, which says what it holds; tell: --task"),
+        (["evaluate", "x.jsonl"], "x.jsonl has no run.json beside it, which says what it holds; give --task"),
         (["evaluate", "x.jsonl", "--task", "qa", "--lang", "xx"], "unknown language code 'xx'"),
         (["evaluate", "x.jsonl", "--task", "quiz", "--lang", "zh"], "unknown value of --task 'quiz'"),
         (["evaluate", "x.jsonl", "--task", "qa", "--lang", "zh"], "a row (id 1) has no 'output' to score against"),
@@ -455,7 +455,7 @@ def test_answers_that_aren_t_those_that_were_asked_are_refused(cli, llama, sampl
     assert cli("evaluate", path).code == 0 and cli("evaluate", folder).code == 0
     rows = read_jsonl(path)
     write_jsonl(path, rows[:2])
-    assert "has other rows than were asked; answer anew: infer --overwrite" in cli("evaluate", folder).err
+    assert "has other rows than were asked; answer again: infer --overwrite" in cli("evaluate", folder).err
     write_jsonl(path, [*rows[:2], {**rows[2], "from": "xquad_en"}])
     assert "unknown dataset of a row" in cli("evaluate", folder).err
 

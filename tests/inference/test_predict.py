@@ -78,7 +78,7 @@ def test_the_template_is_that_of_the_tuning(cli, sample, model):
         (["nowhere", "xquad_en"], "unknown model 'nowhere'"),
         (["MODEL", "xqad_en"], "unknown dataset 'xqad'; did you mean xquad"),
         (["MODEL", "xquad_fr"], "unknown language of xquad 'fr'"),
-        (["MODEL", "alpaca_en"], "unknown split 'test'; there are: train"),
+        (["MODEL", "alpaca_en"], "unknown split 'test'; available: train"),
         (
             ["MODEL", "xquad_en", "--max_new_token", "3"],
             "unknown flag '--max_new_token'; did you mean --max_new_tokens",

@@ -200,7 +200,7 @@ def test_languages_are_those_of_the_set(root, dataset, accepted):
         with pytest.raises(XllmError, match="raw file not found"):
             load_mixture(f"{dataset}_{language}", "test")
     with pytest.raises(
-        XllmError, match=f"unknown language of {dataset} 'xx'; there are: {accepted.replace(' ', ', ')}$"
+        XllmError, match=f"unknown language of {dataset} 'xx'; available: {accepted.replace(' ', ', ')}$"
     ):
         load_mixture(f"{dataset}_xx", "test")
 
@@ -248,7 +248,7 @@ TAB_ROW = "a\tb\tneutral\n"
             {"xnli.dev.tsv": XNLI_HEADER + "en\tneutral\ta\n"},
             r"xnli\.dev\.tsv, line 2 has 3 fields, not 6: language, ",
         ),
-        ("xnli_en", {"test-en.tsv": TAB_ROW}, "unknown split 'validation'; there are: test"),
+        ("xnli_en", {"test-en.tsv": TAB_ROW}, "unknown split 'validation'; available: test"),
         (
             "pawsx_en",
             {"en/dev_2k.tsv": PAWSX_HEADER + "1\ta\tb\t\n"},
@@ -291,7 +291,7 @@ TAB_ROW = "a\tb\tneutral\n"
             r"x_dev\.csv, line 1: 'answer' is ''",
         ),
         ("mmlu_x", {"data/val/x_val.csv": EXAM}, r"raw file not found: .*x_dev\.csv"),
-        ("mmlu_y", {"data/val/xx_val.csv": EXAM}, "unknown subject of mmlu 'y'; there are: all, xx"),
+        ("mmlu_y", {"data/val/xx_val.csv": EXAM}, "unknown subject of mmlu 'y'; available: all, xx"),
         ("mmlu_x", {}, r"raw file not found: .*x_dev\.csv .*hendrycks"),
         (
             "ceval_x",
@@ -324,7 +324,7 @@ def test_a_broken_row_of_xwinograd_is_told(root, row, message):
 
 @pytest.mark.real
 def test_a_real_set_without_a_test_file_says_so(real):
-    with pytest.raises(XllmError, match="xnli_zh: unknown split 'test'; there are: validation"):
+    with pytest.raises(XllmError, match="xnli_zh: unknown split 'test'; available: validation"):
         load_mixture("xnli_zh", "test")
     labels = Counter(row["output"] for row in load_mixture("xnli_zh", "validation"))
     assert labels == {"Yes": 830, "Maybe": 830, "No": 830}

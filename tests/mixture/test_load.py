@@ -73,7 +73,7 @@ def test_answers_are_kept(sample):
         ("alpaca_ab", r"raw file not found: .*alpaca_ab\.json .*did you mean .*alpaca_aa\.json"),
         ("alias_nope", "unknown alias 'nope'"),
         ("alpaca_aa[20:]", r"empty at 'alpaca_aa\[20:\]': of 10 rows"),
-        ("xquad_en", "xquad_en: unknown split 'train'; there are: test"),
+        ("xquad_en", "xquad_en: unknown split 'train'; available: test"),
         ("xquad_xx", "unknown language of xquad 'xx'"),
         ("translation_flores", "unknown config 'flores' of translation"),
         ("translation_flores_en-qq", "unknown language code 'qq'"),

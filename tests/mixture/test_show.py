@@ -100,9 +100,9 @@ def test_a_lockfile_holds_training_to_the_same_mixture(cli, data, llama, tmp_pat
     outcome = train(text, "--mix_rows", "50")
     assert outcome.code == 2 and "sha256 of alpaca/alpaca_en.json is" in outcome.err
     lock.unlink()
-    assert "there is no lockfile" in train(text).err
+    assert "there is not a lockfile" in train(text).err
     lock.write_text("[]")
-    assert "is no lockfile" in train(text).err
+    assert "is not a lockfile" in train(text).err
 
 
 def test_a_lockfile_holds_what_is_left_out(cli, sample, llama, tmp_path):
@@ -127,7 +127,7 @@ def test_a_lockfile_holds_what_is_left_out(cli, sample, llama, tmp_path):
         (["alpaca_en", "--mix_rows", "many"], "--mix_rows many: it must be a whole number, 1 or more"),
         (["alpaca_en", "--mix_rows", "0"], "--mix_rows 0: it must be a whole number, 1 or more"),
         (["alpaca_en", "--mix_temperature", "0"], "--mix_temperature 0: it must be a number above 0"),
-        (["alpaca_en", "--split", "test"], "unknown split 'test'; there are: train"),
+        (["alpaca_en", "--split", "test"], "unknown split 'test'; available: train"),
         (["alpaca_en", "--model", "nowhere"], "unknown model 'nowhere'"),
         (["alpaca_en", "--loc", "x"], "unknown flag '--loc'; did you mean --lock"),
     ],

@@ -54,8 +54,8 @@ def test_another_base_or_a_damaged_difference_is_refused(cli, llama, tuned, tmp_
 def test_mistakes_are_one_line(cli, llama, tuned, tmp_path):
     for words, message in (
         (("mak", llama, tuned, tmp_path / "diff"), "unknown value of WHAT 'mak'; did you mean make?"),
-        (("make", llama, tuned, tuned), "is there already"),
-        (("recover", llama, tuned, tmp_path / "x"), "is no weight diff"),
+        (("make", llama, tuned, tuned), "already exists"),
+        (("recover", llama, tuned, tmp_path / "x"), "is not a weight diff"),
     ):
         outcome = cli("weight_diff", *words)
         assert outcome.code == 2 and message in outcome.err

@@ -79,17 +79,17 @@ def test_killed_while_saving_then_out_of_disk_then_finished(cli, llama, tmp_path
     process = start(train(llama, folder), log, limit=100_000)  # a checkpoint has more
     assert process.wait() == 2, log.read_text()
     said = log.read_text()
-    assert "cannot save" in said and f"{whole.name} is whole" in said and f"going on from {whole.name}" in said
+    assert "cannot save" in said and f"{whole.name} is whole" in said and f"resuming from {whole.name}" in said
     assert "Traceback" not in said and list(folder.glob("checkpoint-*")) == [whole]
     assert not list(folder.glob(".*.partial"))
 
     words = ("train", llama, MIXTURE, "--output_dir", folder, *FLAGS)
     outcome = cli(*words, "--learning_rate", "1e-4")
-    assert outcome.code == 2 and "training learning_rate was 0.001 and is 0.0001; to drop it: rm -r" in outcome.err
+    assert outcome.code == 2 and "training learning_rate was 0.001 and is 0.0001; to discard it: rm -r" in outcome.err
     assert "saves no checkpoints" in cli(*words[:-2]).err and whole.is_dir()
 
     outcome = cli(*words)
-    assert outcome.code == 0 and f"going on from {whole.name}" in outcome.err
+    assert outcome.code == 0 and f"resuming from {whole.name}" in outcome.err
     assert weights(folder) == weights(uninterrupted)
     assert {path.name for path in folder.iterdir()} == {path.name for path in uninterrupted.iterdir()}
     logs = [
@@ -111,7 +111,7 @@ def test_a_killed_process_is_brought_back_from_the_last_checkpoint(llama, tmp_pa
             until(process, checkpointed(folder))
             os.kill(ranks(process.pid)[-1], signal.SIGKILL)
         assert process.wait() == 0, log.read_text()
-        assert ("going on from checkpoint-" in log.read_text()) == (name == "killed")
+        assert ("resuming from checkpoint-" in log.read_text()) == (name == "killed")
         results.append(weights(folder))
     assert results[0] == results[1]
 
@@ -147,7 +147,7 @@ def test_without_checkpoints_the_same_command_starts_over_in_the_same_folder(cli
 
     (folder / "left.safetensors").touch()
     outcome = cli(*words[:-2], "--learning_rate", "1e-4")
-    assert outcome.code == 2 and "training learning_rate was 0.001 and is 0.0001; to drop it: rm -r" in outcome.err
+    assert outcome.code == 2 and "training learning_rate was 0.001 and is 0.0001; to discard it: rm -r" in outcome.err
     assert (folder / "left.safetensors").exists()
     assert cli(*words).code == 0
     assert weights(folder) == weights(uninterrupted)
@@ -189,7 +189,7 @@ def test_of_folders_that_are_there_an_empty_one_is_taken(cli, llama, tmp_path, s
     (tmp_path / "file").touch()
     for name in ("notes", "file"):
         outcome = cli(*words, tmp_path / name)
-        assert outcome.code == 2 and f"{tmp_path / name} is there already" in outcome.err
+        assert outcome.code == 2 and f"{tmp_path / name} already exists" in outcome.err
     assert [path.name for path in (tmp_path / "notes").iterdir()] == ["mine.txt"]
     (tmp_path / "empty").mkdir()
     assert cli(*words, tmp_path / "empty").code == 0 and (tmp_path / "empty" / "model.safetensors").exists()

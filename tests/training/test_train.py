@@ -137,7 +137,7 @@ PRODUCT = ["BASE", "alpaca_en", "--per_device_train_batch_size", "4"]
         (["BASE", "alpaca_en", "--fsdp", "full_shard"], "see --hsdp_group and --cpu_offload"),
         (["BASE", "alpaca_en", "--eval_strategy", "steps"], "--eval_mixture and --dev evaluate"),
         (["BASE", "alpaca_en", "--eval_steps", "5"], "has no effect without --eval_mixture or --dev"),
-        (["BASE", "alpaca_en", "--dev", "xquad_en"], "unknown split 'validation'; there are: test"),
+        (["BASE", "alpaca_en", "--dev", "xquad_en"], "unknown split 'validation'; available: test"),
         (["BASE", "alpaca_en", "--optim", "nope"], "nope"),
         (["BASE", "alpaca_en", "--save_strategy", "steps"], "--save_steps N saves checkpoints"),
         (["BASE", "alpaca_en", "--resume_from_checkpoint", "x"], "run the same command again to resume"),

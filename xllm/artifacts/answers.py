@@ -50,7 +50,7 @@ def named(datasets: Iterable[str], there: dict[str, Path], model: str) -> list[s
     found = {dataset: file_names.chosen(dataset, there) for dataset in datasets}
     for dataset, name in found.items():
         if name is None:
-            hint = f"first: python -m xllm infer {model} {dataset}"
+            hint = f"first: xllm infer {model} {dataset}"
             raise unknown(f"answered dataset of {model}", dataset, there, hint)
     return list(dict.fromkeys(name for name in found.values() if name is not None))
 
@@ -68,9 +68,7 @@ def of_file(path: Path, task: str | None = None, language: str | None = None) ->
     if facts is not None:
         return _as_asked(path, rows, facts)
     if language is None or task is None:
-        raise XllmError(
-            f"{path} has no run.json beside it, which says what it holds; tell: --task TASK --lang LANGUAGE"
-        )
+        raise XllmError(f"{path} has no run.json beside it, which says what it holds; give --task TASK --lang LANGUAGE")
     names = sorted({row.get("from", path.stem) for row in rows})
     if len(names) > 1:
         raise XllmError(f"{path} mixes datasets ({', '.join(names[:3])}), which one --task and --lang can't tell apart")
@@ -166,15 +164,15 @@ def _as_asked(path: Path, rows: list[AnsweredRow], file: Path) -> list[Answers]:
     try:
         terms = {term["from"]: (term["task"], term["language"]) for term in facts["mixture"]["terms"]}
     except (KeyError, TypeError):
-        raise XllmError(f"{file} doesn't say which datasets were answered; answer anew: infer --overwrite") from None
+        raise XllmError(f"{file} doesn't say which datasets were answered; answer again: infer --overwrite") from None
     for row in rows:
         if row.get("from") not in terms:
             raise unknown(f"dataset of a row in {path}", str(row.get("from")), terms, "its run.json names these")
         if "output" not in row:
-            raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output'; answer anew: infer --overwrite")
+            raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output'; answer again: infer --overwrite")
         _check_label(path, row)
     if "ids_sha256" in facts and facts["ids_sha256"] != records.ids_sha256(rows):
-        raise XllmError(f"{path} has other rows than were asked; answer anew: infer --overwrite")
+        raise XllmError(f"{path} has other rows than were asked; answer again: infer --overwrite")
     found = [Answers(name, *kind, [row for row in rows if row["from"] == name]) for name, kind in terms.items()]
     return [own for own in found if own.rows]
 

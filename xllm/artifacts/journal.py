@@ -58,7 +58,7 @@ def check(folder: Path, settings: dict[str, Any]) -> None:
     if found:
         raise XllmError(
             f"{folder} holds answers that were begun with other settings: {'; '.join(found)}; "
-            "the same settings go on with it, --overwrite starts anew"
+            "use the same settings to resume, or --overwrite to start over"
         )
 
 

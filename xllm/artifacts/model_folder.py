@@ -27,13 +27,13 @@ def find(name: str) -> str:
         if _is_folder(folder):
             check_finished(folder)
             if not (folder / "config.json").is_file():
-                raise XllmError(f"{folder} is no model folder: it has no config.json")
+                raise XllmError(f"{folder} is not a model folder: it has no config.json")
             return str(folder)
     if HUB_ID.fullmatch(name) and not name.startswith(("model/", ".")):
         return name
     home = places.models()
     here = [folder.name for folder in home.iterdir() if folder.is_dir()] if home.is_dir() else []
-    raise unknown("model", name, here, f"looked in {home}; to get one: python -m xllm fetch NAME")
+    raise unknown("model", name, here, f"looked in {home}; to get one: xllm fetch NAME")
 
 
 def is_finished(folder: Path) -> bool:
@@ -45,7 +45,7 @@ def check_finished(folder: Path) -> None:
     """Raise XllmError where a folder is that of a training run that hasn't come to its end."""
     if not is_finished(folder):
         raise XllmError(
-            f"{folder} is an unfinished training run; to finish it, run the same command again; to drop it: "
+            f"{folder} is an unfinished training run; to finish it, run the same command again; to discard it: "
             f"rm -r {shlex.quote(str(folder))}"
         )
 
@@ -87,7 +87,7 @@ def run_facts(name: str) -> dict[str, Any]:
     path = folder_of(name) / "run.json"
     facts = read_json(path) if path.is_file() else {}
     if not isinstance(facts, dict) or not isinstance(facts.get("encoding", {}), dict):
-        raise XllmError(f"{path} doesn't say how the model was tuned; remove it, or tune anew")
+        raise XllmError(f"{path} doesn't say how the model was tuned; remove it, or tune again")
     return facts
 
 

@@ -85,7 +85,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Scored]]:
     model, dataset = path.parent.parent, path.name.removesuffix(ENDING)
     dataset, judge, _ = dataset.partition(".judge")
     command = f"judge {model} --dataset" if judge else f"evaluate {model}"
-    again = f"score anew: python -m xllm {command} {dataset}"
+    again = f"score again: xllm {command} {dataset}"
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise XllmError(f"{path} was written by another version of xllm; {again}")
     try:

@@ -1,4 +1,4 @@
-"""`python -m xllm evaluate`: score answers."""
+"""`xllm evaluate`: score answers."""
 
 import sys
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ def _model(model: str, *datasets: str) -> list[Sheet]:
     folder = answers.folder_of(model)
     there = answers.answered(folder)
     if not there:
-        raise XllmError(f"{model} has no answers in {folder}; first: python -m xllm infer {model} DATASET")
+        raise XllmError(f"{model} has no answers in {folder}; first: xllm infer {model} DATASET")
     names = answers.named(datasets, there, model) if datasets else list(there)
     return [_answered(there[name], model) for name in names]
 

@@ -66,6 +66,4 @@ def _run(environment: Mapping[str, str], quiet: bool, *words: str) -> None:
     print(f"\n+ {typed}", file=sys.stderr, flush=True)
     code = subprocess.run([sys.executable, "-m", "xllm", *words], env=environment).returncode
     if code:
-        raise XllmError(
-            f"the quickstart stopped: {typed} ended with exit code {code}; run it again to go on from there"
-        )
+        raise XllmError(f"the quickstart stopped: {typed} ended with exit code {code}; run it again to resume")

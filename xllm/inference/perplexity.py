@@ -1,4 +1,4 @@
-"""`python -m xllm perplexity`: how well a model foretells the outputs of a dataset."""
+"""`xllm perplexity`: how well a model foretells the outputs of a dataset."""
 
 import math
 import sys

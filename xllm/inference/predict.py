@@ -1,4 +1,4 @@
-"""`python -m xllm infer`: answer a dataset, one JSON object a row, in the dataset's order."""
+"""`xllm infer`: answer a dataset, one JSON object a row, in the dataset's order."""
 
 import glob
 import shlex
@@ -131,7 +131,7 @@ def read(args: InferFlags) -> Request:
     dataset = args.dataset if args.limit is None else f"{args.dataset}[:{args.limit}]"
     output = check_name(file_of(folder_of(args.model), dataset))
     if output.exists() and not args.overwrite:
-        raise XllmError(f"{output} is there already; --overwrite answers again")
+        raise XllmError(f"{output} already exists; --overwrite answers again")
     mixture = load_mixture(dataset, args.split, args.data_dir)
     if args.labels is not None:
         _check_labels(mixture, args.labels)

@@ -30,7 +30,7 @@ Row = tuple[str, dict[str, str]]  # where a row stands, for messages, and its fi
 def check_language(dataset: str, language: str, known: Iterable[str]) -> str:
     """Return `language`, or raise XllmError where it is none of `known`."""
     if language not in known:
-        raise XllmError(f"unknown language of {dataset} {language!r}; there are: {', '.join(known)}")
+        raise XllmError(f"unknown language of {dataset} {language!r}; available: {', '.join(known)}")
     return language
 
 

@@ -17,10 +17,10 @@ def write_lock(mixture: Mixture, path: str) -> None:
 def check_lock(mixture: Mixture, path: str) -> None:
     """Raise XllmError that names whatever differs between a mixture and the lockfile at `path`."""
     if not Path(path).is_file():
-        raise XllmError(f"there is no lockfile {path}; to write one: python -m xllm mixture MIXTURE --lock {path}")
+        raise XllmError(f"there is not a lockfile {path}; to write one: xllm mixture MIXTURE --lock {path}")
     locked = read_json(path)
     if not isinstance(locked, dict) or not isinstance(locked.get("terms"), list):
-        raise XllmError(f"{path} is no lockfile; to write one: python -m xllm mixture MIXTURE --lock {path}")
+        raise XllmError(f"{path} is not a lockfile; to write one: xllm mixture MIXTURE --lock {path}")
     differences = list(_differences(_flat(locked), _flat(mixture.facts())))
     if differences:
         raise XllmError(f"the mixture isn't that of {path}: " + "; ".join(differences))

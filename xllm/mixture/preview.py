@@ -1,4 +1,4 @@
-"""`python -m xllm preview`: rows as the model sees them in training."""
+"""`xllm preview`: rows as the model sees them in training."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`python -m xllm mixture`: what a mixture comes to, before anything is trained on it."""
+"""`xllm mixture`: what a mixture comes to, before anything is trained on it."""
 
 import shlex
 from collections import Counter

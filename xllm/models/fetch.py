@@ -44,8 +44,8 @@ def fetch(flags: FetchFlags) -> None:
     run, folder = RunInfo("fetch", flags), check_name(places.models() / name.split("/")[-1])
     if folder.exists():
         if run_facts(str(folder)).get("fetched") != name:
-            raise XllmError(f"{folder} is there already, and isn't {name}; rename or remove it")
-        print(f"{folder} is there already", file=sys.stderr)
+            raise XllmError(f"{folder} already exists, and isn't {name}; rename or remove it")
+        print(f"{folder} already exists", file=sys.stderr)
     else:
         with whole(folder) as place:
             place.mkdir()

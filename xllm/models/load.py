@@ -58,7 +58,7 @@ def window(config: Any) -> int | None:
 
 
 def skeleton(config: Any, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """A model without its weights. Raises XllmError where it is no causal language model."""
+    """A model without its weights. Raises XllmError where it is not a causal language model."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -66,7 +66,7 @@ def skeleton(config: Any, dtype: "torch.dtype | None" = None) -> "PreTrainedMode
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float32)
     except ValueError as error:
-        raise XllmError(f"a {config.model_type} model is no causal language model") from error
+        raise XllmError(f"a {config.model_type} model is not a causal language model") from error
 
 
 def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":

@@ -37,20 +37,20 @@ def flores_model(name: str) -> Path:
     """
     path = _path(name)
     if not path.is_file():
-        raise XllmError(f"BLEU by {name} needs {path}; get it: python -m xllm fetch spm-{name}")
+        raise XllmError(f"BLEU by {name} needs {path}; get it: xllm fetch spm-{name}")
     try:
         _check(path, name)
     except XllmError as error:
-        raise XllmError(f"{error}; remove {path}, then: python -m xllm fetch spm-{name}") from None
+        raise XllmError(f"{error}; remove {path}, then: xllm fetch spm-{name}") from None
     return path
 
 
 def fetch(name: str) -> Path:
-    """Download a model, whole or not at all; one that is there already is only checked. Raises XllmError."""
+    """Download a model, whole or not at all; one that already exists is only checked. Raises XllmError."""
     path = _path(name)
     if path.is_file():
         flores_model(name)
-        print(f"{path} is there already", file=sys.stderr)
+        print(f"{path} already exists", file=sys.stderr)
         return path
     with whole(path) as place:
         place.write_bytes(_download(MODELS[name]["url"], path))

@@ -1,4 +1,4 @@
-"""`python -m xllm weight_diff`: a tuned model as its difference from a base that may not be passed on.
+"""`xllm weight_diff`: a tuned model as its difference from a base that may not be passed on.
 
 As Stanford Alpaca's script of this name, but exact: bit patterns are subtracted, not numbers, and nothing is rounded.
 """
@@ -24,7 +24,7 @@ def weight_diff(flags: WeightDiffFlags) -> None:
     checked by its sha256."""
     folder, source = Path(flags.output), Path(model_folder.find(flags.model))
     if folder.exists():
-        raise XllmError(f"{folder} is there already; remove it, or name another folder")
+        raise XllmError(f"{folder} already exists; remove it, or name another folder")
     weights = Weights(Path(model_folder.find(flags.base)))
     with files.whole(folder) as place:
         place.mkdir()
@@ -47,7 +47,7 @@ def make(base: "Weights", tuned: Path, place: Path) -> None:
 def recover(base: "Weights", diff: Path, place: Path) -> None:
     """Write the tuned weights. Raises XllmError where the base isn't the one, or the weights aren't."""
     if not (diff / FACTS).is_file():
-        raise XllmError(f"{diff} is no weight diff: it has no {FACTS}")
+        raise XllmError(f"{diff} is not a weight diff: it has no {FACTS}")
     facts = read_json(diff / FACTS)
     if base.sha256() != facts["base"]:
         raise XllmError(f"{base.folder} isn't the base that {diff} was made with: its weights have another sha256")

@@ -56,7 +56,7 @@ def save(trainer: Trainer, folder: Path) -> None:
         remove(place)
         older = f"{before.name} is whole" if before else "there is none before it"
         raise XllmError(
-            f"cannot save {path}: {error}; {older}: make room, then run the same command again to go on"
+            f"cannot save {path}: {error}; {older}: make room, then run the same command again to resume"
         ) from error
     if first:
         place.replace(path)

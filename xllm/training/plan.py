@@ -1,4 +1,4 @@
-"""`python -m xllm plan`: what a run takes, before a GPU is paid for."""
+"""`xllm plan`: what a run takes, before a GPU is paid for."""
 
 import shlex
 from pathlib import Path

@@ -40,7 +40,7 @@ def check_place(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir() or (is_finished(folder) and any(map(_foreign, folder.iterdir()))):
-        raise XllmError(f"{folder} is there already; remove it, or give the new model a --name")
+        raise XllmError(f"{folder} already exists; remove it, or give the new model a --name")
 
 
 def _foreign(path: Path) -> bool:
@@ -98,7 +98,7 @@ def _check_settings(folder: Path, settings: dict, keep: bool) -> None:
     if found:
         raise XllmError(
             f"{folder} holds an unfinished run that isn't this one: {'; '.join(found)}; "
-            f"to drop it: rm -r {shlex.quote(str(folder))}"
+            f"to discard it: rm -r {shlex.quote(str(folder))}"
         )
 
 

@@ -1,4 +1,4 @@
-"""`python -m xllm train`: tune every weight of a base model on a mixture."""
+"""`xllm train`: tune every weight of a base model on a mixture."""
 
 import contextlib
 import json
@@ -109,7 +109,7 @@ def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
         checkpoint.wait()
         start = checkpoint.last(place)
         if start is not None:
-            print(f"going on from {start.name} of {place}", file=sys.stderr)
+            print(f"resuming from {start.name} of {place}", file=sys.stderr)
         if first:
             trainer.watch.resume(checkpoint.step_of(start))
         if start is not None and checkpoint.restore_end(trainer, start):

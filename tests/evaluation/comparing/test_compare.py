@@ -320,7 +320,7 @@ def test_macro_f1_is_taken_anew_for_each_draw():
         ),
         (
             ["compare", "base", "tuned", "--by", "size"],
-            "unknown value of --by 'size'; there are: from, language, length",
+            "unknown value of --by 'size'; available: from, language, length",
         ),
         (["compare", "base", "tuned", "--examples", "-1"], "--examples -1: it must be a whole number, 0 or more"),
         (["compare", "base", "tuned", "--dataset", "xquad_en", "--metrics", "BLEU"], "BLEU doesn't fit these answers"),

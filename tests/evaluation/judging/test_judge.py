@@ -588,7 +588,7 @@ def test_samples_of_right_and_wrong_are_voted_on(judge, model, server):
         (["a", "nowhere"], {}, "unknown model 'nowhere'"),
         (["a", "b"], {"dataset": "mieval_el"}, "unknown answered dataset of a 'mieval_el'; did you mean mieval_zh?"),
         (["a", "b"], {"dataset": "mieval_zh,"}, "unknown answered dataset of a ''"),
-        (["a", "c"], {}, "a and c have answered different rows of mieval_zh; answer them anew"),
+        (["a", "c"], {}, "a and c have answered different rows of mieval_zh; answer them again"),
         (
             ["a", "b"],
             {"judge_url": "127.0.0.1:8000"},

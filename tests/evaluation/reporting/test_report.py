@@ -458,7 +458,7 @@ def no_number(path):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (older, "{path} was written by another version of xllm; score anew: python -m xllm evaluate model/a xquad_en"),
+        (older, "{path} was written by another version of xllm; score again: xllm evaluate model/a xquad_en"),
         (torn, "malformed JSON: {path}, line"),
         (lacking, "{path} isn't what evaluate writes"),
         (no_number, "{path} isn't what evaluate writes (f1 is"),
@@ -491,7 +491,7 @@ def test_broken_files_are_one_line_and_nothing_is_written(cli, models, harm, mes
         ([], "report needs MODELS; see: xllm report --help"),
         (["model/a", "nowhere"], "unknown model 'nowhere'"),
         (["model/*"], "unknown model 'model/*'"),
-        (["org/name"], "org/name has no scores; first: python -m xllm infer org/name DATASET --evaluate"),
+        (["org/name"], "org/name has no scores; first: xllm infer org/name DATASET --evaluate"),
         (["model/empty"], "there are no scores of model/empty; first: xllm evaluate"),
         (["model/a", "--out", "x"], "unknown flag '--out'; did you mean --output"),
         (["model/a", "--output"], "--output needs a value"),

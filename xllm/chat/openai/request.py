@@ -77,7 +77,7 @@ def known(service: Service, name: object) -> str:
     """The name of a model, which there must be. Raises Refused."""
     if not isinstance(name, str) or name not in service.pool.names():
         there = ", ".join(service.pool.names()[:20])
-        raise Refused(f"The model {name!r} does not exist; there are: {there}", "model", 404, "model_not_found")
+        raise Refused(f"The model {name!r} does not exist; available: {there}", "model", 404, "model_not_found")
     return name
 
 

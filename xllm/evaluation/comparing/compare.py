@@ -1,4 +1,4 @@
-"""`python -m xllm compare`: the scores of several models side by side, and whether they differ by more than chance."""
+"""`xllm compare`: the scores of several models side by side, and whether they differ by more than chance."""
 
 import sys
 from collections import Counter
@@ -130,7 +130,7 @@ def _answers(models_: tuple[str, ...], dataset: str) -> list[list[Answers]]:
         found = [[replace(own, name=dataset) for own in parts] for parts in found]
     for model, own in zip(models_, found, strict=True):
         if not answers.asked_alike(own, found[0]):
-            raise XllmError(f"{model} and {models_[0]} have answered different rows of {dataset}; answer them anew")
+            raise XllmError(f"{model} and {models_[0]} have answered different rows of {dataset}; answer them again")
     return [list(parts) for parts in zip(*found, strict=True) if parts[0].rows]
 
 

@@ -1,4 +1,4 @@
-"""`python -m xllm judge`: let another model compare answers, or say which are right."""
+"""`xllm judge`: let another model compare answers, or say which are right."""
 
 import sys
 from contextlib import ExitStack

@@ -92,7 +92,7 @@ class Sheet:
         facts = self.beside(".run.json")
         made = read_json(facts)["settings"] if facts.is_file() else {}
         if found := list(differences(made, self.settings)):
-            raise XllmError(f"{self.output} was made with other settings: {'; '.join(found)}; --overwrite judges anew")
+            raise XllmError(f"{self.output} was made with other settings: {'; '.join(found)}; --overwrite judges again")
 
     def write(self, rows: list[dict], scored: list[Scored], info: RunInfo) -> None:
         """Write judged rows, and what goes with them."""
@@ -126,7 +126,7 @@ def _sheet(request: Request, dataset: str) -> Sheet:
     for other in others:
         if not answers.asked_alike(own, other):
             raise XllmError(
-                f"{' and '.join(request.models)} have answered different rows of {dataset}; answer them anew"
+                f"{' and '.join(request.models)} have answered different rows of {dataset}; answer them again"
             )
     if others:
         questions = [question for two in zip(own, *others, strict=True) for question in verdicts.pairs(*two)]

@@ -134,7 +134,7 @@ def check(answers: Iterable[Answers], wanted: Wanted) -> None:
     for name in wanted.names or ():
         if not any(name in TASKS[task].metrics for task in tasks & set(TASKS)):
             fit = sorted({name for task in tasks & set(TASKS) for name in TASKS[task].metrics})
-            raise XllmError(f"{name} doesn't fit these answers; there are: {', '.join(fit) or 'no scores for them'}")
+            raise XllmError(f"{name} doesn't fit these answers; available: {', '.join(fit) or 'no scores for them'}")
 
 
 USUAL = Wanted()

@@ -43,7 +43,7 @@ PAGE = """
 {% endfor %}</ul>
 {% endif %}
 <p>Point at a number, or press it, to see what made it. The best of each line is bold; whether it is better by more
-than chance, <code>python -m xllm compare</code> says. An average counts the datasets alone that all models have a
+than chance, <code>xllm compare</code> says. An average counts the datasets alone that all models have a
 score of.</p>
 <div class="wide"><table>
 <tr><th>dataset</th><th>language</th><th>metric</th><th>rows</th>

@@ -1,4 +1,4 @@
-"""`python -m xllm report`: the scores of several models in one table, with plots, to read, to print and to pass on."""
+"""`xllm report`: the scores of several models in one table, with plots, to read, to print and to pass on."""
 
 import sys
 from pathlib import Path
@@ -63,7 +63,7 @@ def _folder(name: str) -> Path:
             return path
     folder = model_folder.folder_of(name)  # of a hub id, or unknown
     if not folder.is_dir():
-        raise XllmError(f"{name} has no scores; first: python -m xllm infer {name} DATASET --evaluate")
+        raise XllmError(f"{name} has no scores; first: xllm infer {name} DATASET --evaluate")
     return folder
 
 
