@@ -39,7 +39,7 @@ def questions(root, *texts):
         ("在2020年 NFL", ["在", "2020", "年", "nfl"]),
         ("ＡＢＣ１２", ["abc12"]),
         ("कितने दिन?", ["कितने", "दिन"]),
-        ("แมวดำ", ["แ", "ม", "ว", "ด\u0e4d", "า"]),  # a mark stays with its letter
+        ("แมวดำ", ["แ", "ม", "ว", "ด\u0e4dา"]),  # a mark stays with its letter
         ("", []),
     ],
 )
@@ -89,6 +89,17 @@ def test_overlap_needs_eight_words_or_sixteen_characters(write, root):
     assert [hit["share"] for hit in found] == sorted((hit["share"] for hit in found), reverse=True) and found[0][
         "share"
     ] == 1
+
+
+def test_sixteen_tibetan_syllables_make_an_overlap(write, root):
+    syllables = [f"{letter}\u0f72" for letter in "ཀཁགངཅཆཇཉཏཐདནཔཕབམཙཚཛཝ"]
+    asked = questions(root, "་".join(syllables) + "།")
+    write(
+        "aa",
+        ("?", "", "་".join(syllables[2 : 2 + CHARACTERS]) + "།"),
+        ("?", "", "་".join(syllables[2 : 1 + CHARACTERS]) + "།"),
+    )
+    assert [hit["id"] for hit in contamination(load_mixture("alpaca_aa", "train"), asked)] == ["0"]
 
 
 @pytest.mark.slow

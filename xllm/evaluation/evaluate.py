@@ -40,7 +40,7 @@ def evaluate(flags: EvaluateFlags) -> None:
     model is written again."""
     wanted = registry.parse(flags.metrics, flags.tokenize)
     if flags.lang is not None:
-        languages.name(flags.lang)
+        languages.check(flags.lang)
     sheets = _sheets(flags)
     registry.check([own for sheet in sheets for own in sheet.answers], wanted)
     found = [_score(sheet, wanted) for sheet in sheets]

@@ -60,9 +60,9 @@ def _hashes(row: Row, names: list[str]) -> tuple[int, ...]:
 class HeldOut:
     """The n-grams of test sets, to look for in training rows.
 
-    An n-gram is 8 words, or 16 characters where most of a text's units are characters of a script without spaces. Only
-    what a test row asks is looked for (its input, or its instruction where there is none) and only texts that are
-    long enough; `short` counts the others.
+    An n-gram is 8 words, or 16 characters (Tibetan syllables) where most of a text's units are of a script without
+    spaces. Only what a test row asks is looked for (its input, or its instruction where there is none) and only texts
+    that are long enough; `short` counts the others.
     """
 
     def __init__(self, mixtures: "list[Mixture]") -> None:

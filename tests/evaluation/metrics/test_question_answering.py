@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xllm.evaluation.metrics.question_answering import MLQA, SQUAD, contains, exact_match, f1, normalise
+from xllm.evaluation.metrics.question_answering import MLQA, SQUAD, contains, exact_match, f1, measure_f1, normalise
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from xllm.evaluation.metrics.question_answering import MLQA, SQUAD, contains, ex
         ("ru", "«Кошка»", "кошка"),
         ("tr", "bir kedi", "kedi"),
         ("ro", "o pisică", "pisică"),
-        ("th", "แมว ดำ", "แ ม ว ด ำ"),
+        ("th", "แมว ดำ", "แ ม ว ดำ"),
         ("ja", "猫のNo.1", "猫 の no1"),
         ("en", "", ""),
         ("en", "  \t\n ", ""),
@@ -52,7 +52,7 @@ from xllm.evaluation.metrics.question_answering import MLQA, SQUAD, contains, ex
         ("ru", "Ёлка – ёлка", "ёлка ёлка"),
         ("tr", "Bir ağaç, İzmir'de", "ağaç i̇zmirde"),
         ("ro", "Un oraș și niște cărți", "oraș și cărți"),
-        ("th", "ปี พ.ศ. ๒๕๐๐", "ป ี พ ศ ๒ ๕ ๐ ๐"),
+        ("th", "ปี พ.ศ. ๒๕๐๐", "ปี พ ศ ๒๕๐๐"),  # a vowel sign stays with its letter; a number is one word
         ("ja", "「東京タワー」、１９５８年", "東 京 タ ワ ー １９５８ 年"),
         ("ko", "서울은 1988년에.", "서울은 1988년에"),
     ],
@@ -124,6 +124,12 @@ def test_squad_s_scorer_is_that_of_mlqa_for_other_languages():
 )
 def test_contains_is_the_reference_s_rule_over_all_golds(prediction, golds, score):
     assert contains(prediction, golds) == score
+
+
+@pytest.mark.parametrize(("language", "own"), [("th", True), ("yue", True), ("zh_Hant", False), ("hin", False)])
+def test_the_signature_says_where_the_rule_for_words_is_our_own(language, own):
+    measured = measure_f1(MLQA, [{"prediction": "1", "output": "1"}], language, None)
+    assert ("tok:words+characters" in measured.signature) == own
 
 
 LETTERS = {

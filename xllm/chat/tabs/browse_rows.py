@@ -2,13 +2,14 @@
 
 import html
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
+
+import regex
 
 from xllm import languages, places
 from xllm.artifacts import answers, model_folder
@@ -17,9 +18,8 @@ from xllm.errors import XllmError
 from xllm.evaluation.metrics.question_answering import exact_match, f1
 from xllm.files import read_json
 
-# words, and each character of scripts that are written without spaces
-SINGLE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-TOKENS = re.compile(rf"[{SINGLE}]|[^\W{SINGLE}]+|\s+|[^\w\s]")
+# units of text as everywhere, spaces, and all else by what is seen as one character, such as an emoji of several
+TOKENS = regex.compile(rf"{languages.UNIT.pattern}|\s+|[\p{{L}}\p{{Cf}}]|\X", regex.VERSION1)
 LONGEST = 4000  # tokens that are compared with others, which takes time with their square
 
 

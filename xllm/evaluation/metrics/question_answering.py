@@ -2,10 +2,9 @@
 (https://github.com/facebookresearch/MLQA, mlqa_evaluation_v1.py), and that of SQuAD v1.1, which is the same rule for
 English but takes only the punctuation of ASCII away.
 
-MLQA's scorer knows ar, de, en, es, hi, vi and zh; other languages get the same rule, with the articles and the single
-characters below: el, ro and tr have articles; ru, ko, ja and th have none. A word is what stands between spaces, or a
-single character of those that ja, th and zh write without any; ko, whose particles are written to the noun, needs no
-entry.
+MLQA's scorer knows ar, de, en, es, hi, vi and zh. Other languages get the same rule: el, ro and tr have articles, too,
+and scripts without spaces are cut into characters as everywhere (`xllm.languages`), whatever the language. Punctuation
+is taken out of words, as the scorers do, and doesn't part them.
 """
 
 import re
@@ -18,7 +17,7 @@ from functools import cache
 
 from xllm import __version__
 from xllm.evaluation.measured import Measured, mean
-from xllm.languages import base
+from xllm.languages import base, spaced
 
 MLQA, SQUAD = "mlqa_v1", "squad_v1.1"  # the scorers; SQUAD's differs for English alone
 
@@ -34,12 +33,8 @@ ARTICLES = {
     "vi": r"\b(của|là|cái|chiếc|những)\b",
 }
 
-# languages written without spaces: each of these characters is a word of its own
-SINGLE = {
-    "zh": r"[\u4e00-\u9fa5]",
-    "ja": r"[\u3040-\u30ff\u4e00-\u9fa5]",
-    "th": r"[\u0e00-\u0e7f]",
-}
+KNOWN = ("ar", "de", "en", "es", "hi", "vi", "zh")  # to MLQA's scorer
+CHINESE = re.compile(r"([\u4e00-\u9fa5])")  # of which it takes each for a word
 
 
 def exact_match(prediction: str, golds: list[str], language: str, scorer: str = MLQA) -> float:
@@ -78,7 +73,8 @@ def _mean(rows: list[dict], metric: Callable[[str, list[str]], float], signature
 
 def _signature(scorer: str, language: str) -> str:
     scorer = scorer if base(language) == "en" else MLQA
-    return f"{scorer}|lang:{language}|golds:all|xllm:{__version__}"
+    own = "" if base(language) in KNOWN else "tok:words+characters|"
+    return f"{scorer}|lang:{language}|{own}golds:all|xllm:{__version__}"
 
 
 def _f1(prediction: list[str], gold: list[str]) -> float:
@@ -93,11 +89,12 @@ def normalise(text: str, language: str, scorer: str = MLQA) -> str:
     """Lower case, no punctuation, no articles, one space between words."""
     language = base(language)
     signs = string.punctuation if scorer == SQUAD and language == "en" else punctuation()
-    text = "".join(character for character in text.lower() if character not in signs)
+    text = text.lower() if language in KNOWN else spaced(text.lower())
+    text = "".join(character for character in text if character not in signs)
     if language in ARTICLES:
         text = re.sub(ARTICLES[language], " ", text)
-    if language in SINGLE:
-        text = re.sub(f"({SINGLE[language]})", r" \1 ", text)
+    if language == "zh":
+        text = CHINESE.sub(r" \1 ", text)
     return " ".join(text.split())
 
 

@@ -3,20 +3,15 @@
 from functools import cache
 from importlib.metadata import version
 
-import regex
-
 from xllm import __version__
-
-# A word is a run of letters, marks and digits; in scripts written without spaces, each character is one.
-ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-WORD = regex.compile(rf"[[{ALONE}]&&[\p{{L}}\p{{M}}\p{{N}}\u30fc]]|[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]+", regex.V1)
+from xllm.languages import cut
 
 
 class Words:
     """A tokenizer as rouge-score takes one."""
 
     def tokenize(self, text: str) -> list[str]:
-        return WORD.findall(text.lower())
+        return cut(text.lower())
 
 
 def rouge_1(rows: list[dict], language: str) -> tuple[list[float], str]:
@@ -40,7 +35,9 @@ def _rouge(kind: str, rows: list[dict]) -> tuple[list[float], str]:
         100 * scorer.score_multi(row.get("answers") or [row["output"]], row["prediction"])[kind].fmeasure
         for row in rows
     ]
-    signature = f"F1|case:lc|tok:words+char|stem:no|golds:all|rouge-score:{version('rouge-score')}|xllm:{__version__}"
+    signature = (
+        f"F1|case:lc|tok:words+characters|stem:no|golds:all|rouge-score:{version('rouge-score')}|xllm:{__version__}"
+    )
     return values, signature
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from xllm.errors import XllmError, unknown
 from xllm.evaluation.measured import Measured
 from xllm.files import sha256
-from xllm.languages import base, bleu_tokenizer
+from xllm.languages import bleu_tokenizer
 from xllm.models import spbleu
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 AUTO = "auto"  # by the target language
 FLORES = ("flores101", "flores200")  # the sentencepiece models of spBLEU
 TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", *FLORES)  # sacrebleu's
-CHARACTERS = ("zh", "ja")  # whose characters TER takes for words
+CHARACTERS = ("zh", "ja-mecab")  # BLEU's tokenizers of the scripts whose characters TER takes for words
 
 
 def bleu(rows: list[dict], language: str, tokenize: str | None) -> Measured:
@@ -58,7 +58,7 @@ def ter(rows: list[dict], language: str, _: str | None) -> Measured:
     """TER (Snover et al. 2006): edits for each word of the reference, so that less is better; not cut off at 100."""
     from sacrebleu.metrics import TER
 
-    metric = TER(normalized=True, asian_support=True) if base(language) in CHARACTERS else TER()
+    metric = TER(normalized=True, asian_support=True) if bleu_tokenizer(language) in CHARACTERS else TER()
     return _measure(metric, rows)
 
 
