@@ -101,8 +101,8 @@ def test_an_earlier_name_of_a_model_is_found_and_not_trained_twice(cli, llama, t
     new.rename(old)
     assert model_folder.find(new.name) == str(old) == model_folder.find(str(new))
     again = cli(*words)
-    assert again.code == 2 and "is there already" in again.err
+    assert again.code == 2 and "already exists" in again.err
     asked = cli("infer", new.name, "xquad_en[:1]", "--max_new_tokens", "1")
     assert asked.out == f"{old / 'test' / 'xquad_en.first1.inference.jsonl'}\n"
     (old / "test" / "xquad_en.first1.inference.jsonl").rename(old / "test" / "xquad_en[:1].inference.jsonl")
-    assert "is there already" in cli("infer", new.name, "xquad_en[:1]").err
+    assert "already exists" in cli("infer", new.name, "xquad_en[:1]").err

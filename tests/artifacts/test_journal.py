@@ -179,7 +179,7 @@ def test_another_batch_size_finishes_but_other_settings_are_refused(
         (("--template", "raw"), "template was 'alpaca' and is 'raw'"),
     ):
         outcome = cli(*words, *flags)
-        assert outcome.code == 2 and message in outcome.err and "--overwrite starts anew" in outcome.err
+        assert outcome.code == 2 and message in outcome.err and "--overwrite to start over" in outcome.err
         assert journal.exists() and not path_of(model).exists()
     settings = (model / "generation_config.json").read_text()
     (model / "generation_config.json").write_text(settings + " ")

@@ -468,7 +468,7 @@ def test_scores_of_an_older_version_stay_out_of_the_card(cli, llama, sample, tmp
     assert cli(*train).code == 0 and cli("infer", tmp_path / "tuned", "xquad_zh[:2]", "--max_new_tokens", "1").code == 0
     write_json(tmp_path / "tuned" / "test" / "old.metrics.json", {"scores": []})
     outcome = cli("evaluate", tmp_path / "tuned", "xquad_zh[:2]")
-    assert outcome.code == 0 and "old.metrics.json was written by another version of xllm; score anew" in outcome.err
+    assert outcome.code == 0 and "old.metrics.json was written by another version of xllm; score again" in outcome.err
     lines = (tmp_path / "tuned" / "README.md").read_text().splitlines()
     [line] = [line for line in lines if line.startswith("|") and "exact_match" in line]
     assert len(re.split(r"(?<!\\)\|", line)) == 8  # six cells: the signature's own bars are escaped

@@ -153,7 +153,7 @@ def test_without_checkpoints_the_same_command_starts_over_in_the_same_folder(cli
     assert weights(folder) == weights(uninterrupted)
     assert {path.name for path in folder.iterdir()} == {path.name for path in uninterrupted.iterdir()}
     finished = cli(*words)
-    assert finished.code == 2 and "is there already" in finished.err
+    assert finished.code == 2 and "already exists" in finished.err
 
 
 def test_killed_while_it_saves_the_model(cli, llama, tmp_path, uninterrupted):

@@ -86,7 +86,7 @@ def test_an_existing_model_is_not_overwritten(tune):
     _, folder = tune("alpaca_en[:8]", "--max_steps", "1", "--global_batch_size", "4")
     before = (folder / "model.safetensors").read_bytes()
     outcome, _ = tune("alpaca_en[:8]", "--max_steps", "1", "--global_batch_size", "4")
-    assert outcome.code == 2 and "is there already" in outcome.err
+    assert outcome.code == 2 and "already exists" in outcome.err
     assert (folder / "model.safetensors").read_bytes() == before
 
 
