@@ -1,4 +1,4 @@
-"""A model in lm-evaluation-harness, by the README's own words."""
+"""A model in lm-evaluation-harness, by the documentation's own words."""
 
 import json
 import re
@@ -17,16 +17,16 @@ pytest.importorskip("lm_eval", reason="needs lm-eval, of the extra test")
 
 
 @pytest.mark.slow
-def test_the_readme_s_task_gives_the_accuracy_of_scored_labels(cli, sample, llama, tmp_path):
+def test_the_documented_task_gives_the_accuracy_of_scored_labels(cli, sample, llama, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(llama, model)
     assert cli("infer", model, "xcopa_zh", "--labels", "score", "--evaluate").code == 0
     answers = model / "test" / "xcopa_zh.inference.jsonl"
-    readme = (HOME / "README.md").read_text()
-    [task] = re.findall(r"```yaml\n(# tasks/xcopa.yaml.*?)```", readme, re.DOTALL)
+    page = (HOME / "docs" / "evaluation.md").read_text()
+    [task] = re.findall(r"```yaml\n(# tasks/xcopa.yaml.*?)```", page, re.DOTALL)
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "xcopa.yaml").write_text(task.replace("ANSWERS", str(answers)))
-    [command] = re.findall(r"^lm_eval run .*$", readme, re.MULTILINE)
+    [command] = re.findall(r"^lm_eval run .*$", page, re.MULTILINE)
     words = shlex.split(command.replace("MODEL", str(model)))[1:]
     done = subprocess.run(
         [sys.executable, "-m", "lm_eval", *words, "--device", "cpu", "--output_path", "found", "--log_samples"],
