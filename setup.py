@@ -106,6 +106,7 @@ setup(
         "regex",
         "rich",
         "rouge-score",
+        "shtab",
         "tabulate",
         "tqdm",
     ],
