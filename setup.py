@@ -114,6 +114,7 @@ setup(
         "vllm": ["vllm"],
         "bertscore": ["bert-score"],
         "judge": ["openai>=3"],
+        "docs": ["mkdocs-material"],
         "test": [
             "pytest",
             "pytest-xdist",

@@ -1,4 +1,4 @@
-"""Make the screenshots of the README: python docs/screenshots.py ADDRESS, the address of a page with the models of the
+"""Make the screenshots of the docs: python docs/screenshots.py ADDRESS, the address of a page with the models of the
 quickstart, the base first, which is asked nothing else meanwhile."""
 
 import io
@@ -34,7 +34,7 @@ def keep(page, name: str) -> None:
     page.mouse.move(0, 0)
     page.wait_for_timeout(500)  # until what moves has come to rest
     image = Image.open(io.BytesIO(page.screenshot(full_page=name != "chat"))).convert("RGB")
-    image.quantize(COLOURS).save(HERE / f"{name}.png", optimize=True)
+    image.quantize(COLOURS).save(HERE / "images" / f"{name}.png", optimize=True)
 
 
 def chat(page) -> None:
