@@ -294,8 +294,11 @@ def edit(page, number, text):
 def test_a_turn_that_is_edited_into_something_over_long_costs_nothing(visit, served):
     page = visit(served[1])
     longest(page, 20)
-    for text in ("First.", "Second."):
+    for number, text in enumerate(("First.", "Second.")):
         say(page, text)
+        page.locator("#conversation [data-testid=user]").nth(
+            number
+        ).wait_for()  # the line is this message's from here on
         ended(page)
     told = bubbles(page)
     assert len(told) == 4
