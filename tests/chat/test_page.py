@@ -296,9 +296,8 @@ def test_a_turn_that_is_edited_into_something_over_long_costs_nothing(visit, ser
     longest(page, 20)
     for number, text in enumerate(("First.", "Second.")):
         say(page, text)
-        page.locator("#conversation [data-testid=user]").nth(
-            number
-        ).wait_for()  # the line is this message's from here on
+        # the line below is this answer's once it is shown
+        page.locator("#conversation [data-testid=bot]").nth(number).wait_for()
         ended(page)
     told = bubbles(page)
     assert len(told) == 4
