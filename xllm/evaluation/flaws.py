@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from xllm import __version__, languages
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score
+from xllm.records import AnsweredRow
 
 KINDS = ("wrong_language", "empty", "cut", "copy", "failed")
 LONG_ENOUGH = 20  # letters' bytes in UTF-8, below which a language can't be told
@@ -14,7 +15,7 @@ SURE = 0.5  # the probability from which an identified language counts
 def shares(answers: Answers) -> list[Score]:
     """How many in a hundred answers have each of KINDS of flaws: in another language than they should be (of those
     whose language can be told), empty, cut at the length limit, a copy of what was asked, and failed."""
-    kinds: dict[str, Callable[[dict], bool]] = {
+    kinds: dict[str, Callable[[AnsweredRow], bool]] = {
         "empty": lambda row: not row["prediction"].strip() and "failed" not in row,
         "cut": lambda row: bool(row.get("cut")),
         "copy": copied,
@@ -49,13 +50,13 @@ def told_language(text: str, expected: str | None = None) -> str | None:
     return found if probability >= SURE else None
 
 
-def copied(row: dict) -> bool:
+def copied(row: AnsweredRow) -> bool:
     """Whether an answer only repeats the instruction, the input, or a line of it, such as the question."""
     answer = _plain(row["prediction"])
     return bool(answer) and answer in map(_plain, _parts(row))
 
 
-def _parts(row: dict) -> Iterator[str]:
+def _parts(row: AnsweredRow) -> Iterator[str]:
     yield from (row.get("instruction", ""), row.get("input", ""))
     for line in row.get("input", "").splitlines():
         yield from (line, line.partition(":")[2])

@@ -56,7 +56,7 @@ def difference(baseline: Measured, contender: Measured, drawn: Sequence[np.ndarr
         *interval(moved),
         p_bootstrap=_p_value(np.abs(moved - moved.mean()), abs(delta)),
         p_randomised=_p_value(_shuffled(baseline, contender), abs(delta)),
-        p_sacrebleu=_p_sacrebleu(*drawn, abs(delta)) if baseline.by_sacrebleu else None,
+        p_sacrebleu=_p_sacrebleu(drawn[0], drawn[1], abs(delta)) if baseline.by_sacrebleu else None,
     )
 
 

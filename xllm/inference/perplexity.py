@@ -1,6 +1,7 @@
 """`xllm perplexity`: how well a model foretells the outputs of a dataset."""
 
 import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def perplexity(flags: PerplexityFlags) -> None:
     if flags.json is not None:
         facts = {"model": flags.model, "dataset": flags.dataset, "template": template, "perplexity": report}
         write_json(Path(flags.json), facts)
-        done(flags.json)
+    done(*filter(None, [flags.json]), then=f"xllm infer {flags.model} {shlex.quote(flags.dataset)}")
 
 
 def log_likelihoods(source: str, ids: list[list[int]], starts: list[int], dataset: str) -> dict[int, float]:

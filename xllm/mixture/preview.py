@@ -1,5 +1,6 @@
 """`xllm preview`: rows as the model sees them in training."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def preview(flags: PreviewFlags) -> None:
     if flags.html is not None:
         with whole(Path(flags.html)) as place:
             console.save_html(str(place))
-        done(flags.html)
+    done(*filter(None, [flags.html]), then=f"xllm train {flags.model} {shlex.quote(flags.mixture)}")
 
 
 def show_row(console: Console, row: int, encoded: Encoded, tokenizer: Any) -> None:

@@ -136,7 +136,7 @@ def _answers(models_: tuple[str, ...], dataset: str) -> list[list[Answers]]:
 
 def _check_once(sheets: list[list[Answers]]) -> None:
     """Raise XllmError where a row would count twice when datasets are put together."""
-    known: dict[tuple, str] = {}
+    known: dict[tuple[str, str | None], str] = {}
     for baseline, *_ in sheets:
         for row in baseline.rows:
             other = known.setdefault((row["from"], row.get("id")), baseline.name)

@@ -8,6 +8,7 @@ import numpy as np
 
 from xllm.artifacts.answers import Answers
 from xllm.evaluation.metrics import registry
+from xllm.records import AnsweredRow
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # what models are called in tables, the baseline first
 LONGEST = 300  # characters of a text in a terminal
@@ -21,7 +22,7 @@ class Example:
     dataset: str
     metric: str
     number: int  # of the other model, the baseline being 0
-    row: dict
+    row: AnsweredRow
     values: tuple[float, float]
     predictions: tuple[str, str]
 
@@ -46,10 +47,11 @@ def examples(own: list[Answers], count: int) -> Iterator[Example]:
     """So many rows of a dataset at most where the baseline loses most, and wins most, to each other model; by the
     metric of its task that says most of a single row."""
     baseline = own[0]
-    if not count or baseline.task not in registry.TASKS:
+    if not count or baseline.task is None or baseline.task not in registry.TASKS:
         return
     task = registry.TASKS[baseline.task]
-    first, *others = (task.metrics[task.of_a_row](part.rows, baseline.language, None).of_each_row() for part in own)
+    found = [task.metrics[task.of_a_row](part.rows, baseline.language or "", None) for part in own]
+    first, *others = [measured.of_each_row() for measured in found if measured is not None]
     for number, second in enumerate(others, start=1):
         gaps = second - first
         order = np.argsort(-gaps, kind="stable").tolist()

@@ -1,33 +1,35 @@
 """Accuracy, macro-F1 and the confusion matrix of answers out of closed sets, each row's right label being known."""
 
 from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
 from xllm import __version__
 from xllm.evaluation.measured import Measured, mean
+from xllm.records import AnsweredRow
 
 SIGNATURE = f"exact|case:mixed|xllm:{__version__}"
 NONE = "(none)"  # an answer that is no label
-Choice = Callable[[dict], str]  # a row → the label that it took
+Choice = Callable[[AnsweredRow], str]  # a row → the label that it took
 
 
-def accuracy(rows: list[dict], language: str, _: str | None) -> Measured:
+def accuracy(rows: list[AnsweredRow], language: str, _: str | None) -> Measured:
     """The share of right labels among the answers."""
     return _accuracy(rows, _written)
 
 
-def accuracy_per_token(rows: list[dict], language: str, _: str | None) -> Measured | None:
+def accuracy_per_token(rows: list[AnsweredRow], language: str, _: str | None) -> Measured | None:
     """The same of the labels with the highest log-probability for each token, where labels were scored."""
     return _accuracy(rows, _likeliest("per_token")) if _scored(rows) else None
 
 
-def accuracy_per_byte(rows: list[dict], language: str, _: str | None) -> Measured | None:
+def accuracy_per_byte(rows: list[AnsweredRow], language: str, _: str | None) -> Measured | None:
     """The same for each byte."""
     return _accuracy(rows, _likeliest("per_byte")) if _scored(rows) else None
 
 
-def macro_f1(rows: list[dict], language: str, _: str | None) -> Measured | None:
+def macro_f1(rows: list[AnsweredRow], language: str, _: str | None) -> Measured | None:
     """The mean F1 of the classes that are right for a row or answered for one, each counting alike: scikit-learn's
     `f1_score(average="macro")`, but that an answer which is no label is no class."""
     found = confusion(rows)
@@ -46,7 +48,7 @@ def macro_f1(rows: list[dict], language: str, _: str | None) -> Measured | None:
     return Measured(statistics.astype(float), score_of, f"macro|classes:{','.join(classes)}|{SIGNATURE}")
 
 
-def confusion(rows: list[dict]) -> dict | None:
+def confusion(rows: list[AnsweredRow]) -> dict[str, Any] | None:
     """How often (`counts`, [right, answered]) each of the `labels` was answered where each was right; the last column
     counts answers that are no label. Where each row has labels of its own, such as two sentences to choose from,
     they go by their place, "1" for the first."""
@@ -57,38 +59,38 @@ def confusion(rows: list[dict]) -> dict | None:
     return {"labels": names, "counts": counts}
 
 
-def _accuracy(rows: list[dict], choice: Choice) -> Measured:
+def _accuracy(rows: list[AnsweredRow], choice: Choice) -> Measured:
     return mean([100.0 * (choice(row).strip() == row["output"].strip()) for row in rows], SIGNATURE)
 
 
-def _scored(rows: list[dict]) -> bool:
+def _scored(rows: list[AnsweredRow]) -> bool:
     return any("label_scores" in row for row in rows)  # a row that failed has none
 
 
-def _written(row: dict) -> str:
+def _written(row: AnsweredRow) -> str:
     return row["prediction"].strip()
 
 
-def _likeliest(measure: str) -> Choice:
-    def choice(row: dict) -> str:
+def _likeliest(measure: Literal["per_token", "per_byte"]) -> Choice:
+    def choice(row: AnsweredRow) -> str:
         scores = row.get("label_scores", {})
         return max(scores, key=lambda text: scores[text][measure], default="")
 
     return choice
 
 
-def _names(rows: list[dict]) -> list[str]:
+def _names(rows: list[AnsweredRow]) -> list[str]:
     """The classes: the labels, where all rows have the same ones, else the places of labels."""
     if _alike(rows):
         return [label.strip() for label in rows[0]["labels"]]
     return [str(place) for place in range(1, 1 + max(len(row["labels"]) for row in rows))]
 
 
-def _alike(rows: list[dict]) -> bool:
+def _alike(rows: list[AnsweredRow]) -> bool:
     return all(set(row["labels"]) == set(rows[0]["labels"]) for row in rows)
 
 
-def _classes(rows: list[dict]) -> list[tuple[str, str]]:
+def _classes(rows: list[AnsweredRow]) -> list[tuple[str, str]]:
     """The class that is right and the one that was answered, for each row."""
     places, found = None if _alike(rows) else _names(rows), []
     for row in rows:

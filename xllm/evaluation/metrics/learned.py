@@ -15,12 +15,14 @@ import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from xllm import __version__
 from xllm.artifacts import model_folder
 from xllm.errors import XllmError
 from xllm.files import sha256
 from xllm.models.load import check_weights, load_config
+from xllm.records import AnsweredRow
 
 LAYER = 9  # whose output BERTScore compares: with multilingual BERT, the one that agrees best with people
 BLEURT = Path(__file__).with_name("bleurt_process.py")
@@ -29,7 +31,7 @@ SET_COMET = f"{INSTALL}, then: export XLLM_COMET=metrics/bin/comet-score"
 SET_BLEURT = f"{INSTALL}, then: export XLLM_BLEURT=metrics/bin/python"
 
 
-def comet(rows: list[dict], language: str, model: str) -> tuple[list[float], str]:
+def comet(rows: list[AnsweredRow], language: str, model: str) -> tuple[list[float], str]:
     """COMET (Rei et al. 2020) of each row by its own command, `comet-score`, found by $XLLM_COMET or on the PATH.
 
     `model` is a checkpoint, a file model.ckpt with hparams.yaml in the folder above its own, or a name such as
@@ -43,8 +45,13 @@ def comet(rows: list[dict], language: str, model: str) -> tuple[list[float], str
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         flags = ["--model", model, "--gpus", str(int(_on_gpu())), "--to_json", folder / "scores.json", "--quiet"]
-        for flag, name, column in (("-s", "src", "input"), ("-t", "mt", "prediction"), ("-r", "ref", "output")):
-            (folder / name).write_text("".join(f"{_line(row[column])}\n" for row in rows), encoding="utf-8")
+        columns = {
+            ("-s", "src"): [row["input"] for row in rows],
+            ("-t", "mt"): [row["prediction"] for row in rows],
+            ("-r", "ref"): [row["output"] for row in rows],
+        }
+        for (flag, name), texts in columns.items():
+            (folder / name).write_text("".join(f"{_line(text)}\n" for text in texts), encoding="utf-8")
             flags += [flag, folder / name]
         _run([command, *flags, "--only_system"], "COMET")
         [scored] = json.loads((folder / "scores.json").read_text(encoding="utf-8")).values()
@@ -52,7 +59,7 @@ def comet(rows: list[dict], language: str, model: str) -> tuple[list[float], str
     return [row["COMET"] for row in scored], f"{_model(model)}|golds:first|unbabel-comet:{library}|xllm:{__version__}"
 
 
-def bertscore(rows: list[dict], language: str, model: str) -> tuple[list[float], str]:
+def bertscore(rows: list[AnsweredRow], language: str, model: str) -> tuple[list[float], str]:
     """The F1 of BERTScore (Zhang et al. 2020) of each row, -1 to 1, without idf or a baseline, for the reference where
     it is best; 0 where a text is empty, as the library has it.
 
@@ -81,7 +88,7 @@ def bertscore(rows: list[dict], language: str, model: str) -> tuple[list[float],
     return [best.get(number, 0.0) for number in range(len(rows))], signature
 
 
-def bleurt(rows: list[dict], language: str, model: str) -> tuple[list[float], str]:
+def bleurt(rows: list[AnsweredRow], language: str, model: str) -> tuple[list[float], str]:
     """BLEURT (Sellam et al. 2020) of each row, by its PyTorch port, bleurt-pytorch, which $XLLM_BLEURT, a Python, has.
 
     `model` is a folder with a model of the port's, such as lucadiliello/BLEURT-20, in safetensors. The scale is the
@@ -115,13 +122,14 @@ def _encoder(model: str) -> str:
 
 
 def _command(path: str | Path | None, metric: str, hint: str) -> Path:
-    if not path or not shutil.which(path):
+    found = shutil.which(path) if path else None
+    if found is None:
         what = f"{path} is no program" if path else "it isn't here"
         raise XllmError(f"{metric} runs in an environment of its own, and {what}: {hint}")
-    return Path(shutil.which(path)).absolute()
+    return Path(found).absolute()
 
 
-def _run(command: list, metric: str, text: str = "") -> str:
+def _run(command: list[Any], metric: str, text: str = "") -> str:
     # the other environment has its own packages: ours must not be found there
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(list(map(str, command)), input=text, capture_output=True, text=True, env=environment)

@@ -18,6 +18,7 @@ from functools import cache
 from xllm import __version__
 from xllm.evaluation.measured import Measured, mean
 from xllm.languages import base, spaced
+from xllm.records import AnsweredRow
 
 MLQA, SQUAD = "mlqa_v1", "squad_v1.1"  # the scorers; SQUAD's differs for English alone
 
@@ -55,19 +56,19 @@ def contains(prediction: str, golds: list[str]) -> float:
     return 100.0 * any(gold and gold.lower() in prediction.lower() for gold in golds)
 
 
-def measure_exact_match(scorer: str, rows: list[dict], language: str, _: str | None) -> Measured:
+def measure_exact_match(scorer: str, rows: list[AnsweredRow], language: str, _: str | None) -> Measured:
     return _mean(rows, lambda answer, golds: exact_match(answer, golds, language, scorer), _signature(scorer, language))
 
 
-def measure_f1(scorer: str, rows: list[dict], language: str, _: str | None) -> Measured:
+def measure_f1(scorer: str, rows: list[AnsweredRow], language: str, _: str | None) -> Measured:
     return _mean(rows, lambda answer, golds: f1(answer, golds, language, scorer), _signature(scorer, language))
 
 
-def measure_contains(scorer: str, rows: list[dict], language: str, _: str | None) -> Measured:
+def measure_contains(scorer: str, rows: list[AnsweredRow], language: str, _: str | None) -> Measured:
     return _mean(rows, contains, f"case:lc|golds:all|xllm:{__version__}")
 
 
-def _mean(rows: list[dict], metric: Callable[[str, list[str]], float], signature: str) -> Measured:
+def _mean(rows: list[AnsweredRow], metric: Callable[[str, list[str]], float], signature: str) -> Measured:
     return mean([metric(row["prediction"], row.get("answers") or [row["output"]]) for row in rows], signature)
 
 

@@ -10,10 +10,11 @@ from xllm.errors import XllmError, unknown
 from xllm.evaluation.measured import Measured, mean
 from xllm.evaluation.metrics import classification, learned, question_answering, rouge, sari, translation
 from xllm.evaluation.significance import interval, resampled
+from xllm.records import AnsweredRow
 
 # rows, the language of the answers, a setting such as BLEU's tokenizer → what was found, or None where the rows lack
 # what the metric needs
-Metric = Callable[[list[dict], str, str | None], Measured | None]
+Metric = Callable[[list[AnsweredRow], str, str | None], Measured | None]
 LEARNED = {"COMET": learned.comet, "BERTScore": learned.bertscore, "BLEURT": learned.bleurt}
 FROM_SOURCES = ("COMET", "SARI")  # metrics that look at the inputs, too
 
@@ -120,9 +121,9 @@ def parse(metrics: str | None, tokenize: str | None) -> Wanted:
 
 def check(answers: Iterable[Answers], wanted: Wanted) -> None:
     """Raise XllmError where these answers can't be scored as wanted."""
-    tasks = {own.task for own in answers}
+    tasks = {own.task for own in answers if own.task is not None}
     for own in answers:
-        if own.task not in TASKS:
+        if own.task is None or own.task not in TASKS:
             continue
         if not own.language:
             raise XllmError(f"the loading script of {own.name} names no language, which its score depends on")
@@ -150,11 +151,11 @@ def scorable(answers: Answers) -> Answers:
 def measure(answers: Answers, wanted: Wanted = USUAL) -> dict[str, Measured]:
     """What the metrics find of the answers to one dataset; nothing where its task has none."""
     rows = scorable(answers).rows
-    if answers.task not in TASKS or not rows:
+    if answers.task is None or answers.task not in TASKS or not rows:
         return {}
+    language = answers.language or ""  # only labels, whose metrics don't look at it, come without one: see `check`
     found = {
-        name: metric(rows, answers.language, wanted.settings.get(name))
-        for name, metric in wanted.of(answers.task).items()
+        name: metric(rows, language, wanted.settings.get(name)) for name, metric in wanted.of(answers.task).items()
     }
     failed = [number for number, row in enumerate(rows) if "failed" in row]
     return {name: measured.without(failed) for name, measured in found.items() if measured is not None}

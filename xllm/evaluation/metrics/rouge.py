@@ -2,9 +2,11 @@
 
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from xllm import __version__
 from xllm.languages import cut
+from xllm.records import AnsweredRow
 
 
 class Words:
@@ -14,22 +16,22 @@ class Words:
         return cut(text.lower())
 
 
-def rouge_1(rows: list[dict], language: str) -> tuple[list[float], str]:
+def rouge_1(rows: list[AnsweredRow], language: str) -> tuple[list[float], str]:
     """F1 (0 to 100) of the words that summary and reference share (Lin 2004), for the reference where it is best."""
     return _rouge("rouge1", rows)
 
 
-def rouge_2(rows: list[dict], language: str) -> tuple[list[float], str]:
+def rouge_2(rows: list[AnsweredRow], language: str) -> tuple[list[float], str]:
     """The same for pairs of words."""
     return _rouge("rouge2", rows)
 
 
-def rouge_l(rows: list[dict], language: str) -> tuple[list[float], str]:
+def rouge_l(rows: list[AnsweredRow], language: str) -> tuple[list[float], str]:
     """The same for the longest common subsequence of words, the whole summary taken as one sentence."""
     return _rouge("rougeL", rows)
 
 
-def _rouge(kind: str, rows: list[dict]) -> tuple[list[float], str]:
+def _rouge(kind: str, rows: list[AnsweredRow]) -> tuple[list[float], str]:
     scorer = _scorer(kind)
     values = [
         100 * scorer.score_multi(row.get("answers") or [row["output"]], row["prediction"])[kind].fmeasure
@@ -42,7 +44,7 @@ def _rouge(kind: str, rows: list[dict]) -> tuple[list[float], str]:
 
 
 @cache
-def _scorer(kind: str):
+def _scorer(kind: str) -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer([kind], tokenizer=Words())

@@ -10,11 +10,13 @@ from collections import Counter
 from xllm import __version__
 from xllm.evaluation.metrics.translation import bleu_metric
 from xllm.languages import bleu_tokenizer
+from xllm.records import AnsweredRow
 
 LONGEST = 4  # n-grams
+Grams = Counter[tuple[str, ...]]
 
 
-def sari(rows: list[dict], language: str) -> tuple[list[float], str]:
+def sari(rows: list[AnsweredRow], language: str) -> tuple[list[float], str]:
     """SARI (0 to 100) of each row, whose `input` is the source; texts are cut by sacrebleu's tokenizer for the
     language, in lower case. Raises XllmError where that tokenizer isn't installed."""
     from sacrebleu import __version__ as sacrebleu_version
@@ -41,7 +43,7 @@ def _sari(source: list[str], prediction: list[str], references: list[list[str]])
     return sum(sums) / len(sums) / LONGEST
 
 
-def _parts(source: Counter, prediction: Counter, references: list[Counter]) -> tuple[float, float, float]:
+def _parts(source: Grams, prediction: Grams, references: list[Grams]) -> tuple[float, float, float]:
     """F1 of what was added, F1 of what was kept, precision of what was deleted. Counts of source and prediction are
     taken as many times as there are references, whose counts are added up."""
     golds = sum(references, Counter())
@@ -61,11 +63,11 @@ def _parts(source: Counter, prediction: Counter, references: list[Counter]) -> t
     return add, keep, delete
 
 
-def _grams(words: list[str], n: int) -> Counter:
+def _grams(words: list[str], n: int) -> Grams:
     return Counter(tuple(words[start : start + n]) for start in range(len(words) - n + 1))
 
 
-def _mean_share(right: Counter, those: Counter) -> float:
+def _mean_share(right: Grams, those: Grams) -> float:
     """The mean, over distinct n-grams, of how much of each is right."""
     return _ratio(sum(right[gram] / count for gram, count in those.items()), len(those))
 

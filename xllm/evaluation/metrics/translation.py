@@ -1,7 +1,7 @@
 """BLEU, chrF++ and TER by sacrebleu, with the tokenizer that the target language needs."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from xllm.evaluation.measured import Measured
 from xllm.files import sha256
 from xllm.languages import bleu_tokenizer
 from xllm.models import spbleu
+from xllm.records import AnsweredRow
 
 if TYPE_CHECKING:
     from sacrebleu.metrics import BLEU
@@ -20,7 +21,7 @@ TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", *FLOR
 CHARACTERS = ("zh", "ja-mecab")  # BLEU's tokenizers of the scripts whose characters TER takes for words
 
 
-def bleu(rows: list[dict], language: str, tokenize: str | None) -> Measured:
+def bleu(rows: list[AnsweredRow], language: str, tokenize: str | None) -> Measured:
     """Corpus BLEU (Papineni et al. 2002; Post 2018). `tokenize` is a tokenizer of sacrebleu's, "auto" if None."""
     found = bleu_tokenizer(language) if tokenize in (None, AUTO) else tokenize
     measured = _measure(bleu_metric(found), rows)
@@ -30,7 +31,7 @@ def bleu(rows: list[dict], language: str, tokenize: str | None) -> Measured:
     return replace(measured, signature=f"{measured.signature}|spm:{digest[:12]}")
 
 
-def spbleu_by(name: str, rows: list[dict], language: str, _: str | None) -> Measured:
+def spbleu_by(name: str, rows: list[AnsweredRow], language: str, _: str | None) -> Measured:
     """spBLEU (Goyal et al. 2022): BLEU of the pieces of a sentencepiece model, "flores101" or "flores200"."""
     return bleu(rows, language, name)
 
@@ -47,14 +48,14 @@ def bleu_metric(tokenize: str) -> "BLEU":
         raise XllmError(f"BLEU by {tokenize}: {error}; try: pip install 'sacrebleu[ja,ko]'") from error
 
 
-def chrf(rows: list[dict], language: str, _: str | None) -> Measured:
+def chrf(rows: list[AnsweredRow], language: str, _: str | None) -> Measured:
     """chrF++ (Popović 2017): character n-grams to 6, word n-grams to 2."""
     from sacrebleu.metrics import CHRF
 
     return _measure(CHRF(word_order=2), rows)
 
 
-def ter(rows: list[dict], language: str, _: str | None) -> Measured:
+def ter(rows: list[AnsweredRow], language: str, _: str | None) -> Measured:
     """TER (Snover et al. 2006): edits for each word of the reference, so that less is better; not cut off at 100."""
     from sacrebleu.metrics import TER
 
@@ -70,7 +71,7 @@ def check_tokenizer(name: str) -> None:
         bleu_metric(name)
 
 
-def references(rows: list[dict]) -> list[list[str | None]]:
+def references(rows: list[AnsweredRow]) -> list[list[str | None]]:
     """The references as sacrebleu takes them, a list for each first, second … one of all rows; None where one has
     fewer."""
     golds = [row.get("answers") or [row["output"]] for row in rows]
@@ -78,7 +79,7 @@ def references(rows: list[dict]) -> list[list[str | None]]:
     return [[own[i] if i < len(own) else None for own in golds] for i in range(most)]
 
 
-def _measure(metric, rows: list[dict]) -> Measured:
+def _measure(metric: Any, rows: list[AnsweredRow]) -> Measured:
     # sacrebleu gives no score of a resampled corpus but by its own test of significance, so its two halves are called
     # by name: the statistics of each row, and the score of their sums
     statistics = metric._extract_corpus_statistics([row["prediction"] for row in rows], references(rows))  # noqa: SLF001
