@@ -316,6 +316,7 @@ def writing(page):
 
 def test_what_is_typed_meanwhile_stays(visit, served):
     page = visit(served[1])
+    longest(page, 2000)  # a short answer may be over before the page is looked at
     say(page, "First.")
     writing(page)
     page.locator("#message textarea").fill("and then")
