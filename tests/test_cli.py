@@ -44,6 +44,13 @@ def test_snapshots_are_of_commands_that_there_are():
     assert {path.stem for path in SNAPSHOTS.iterdir()} == {*COMMANDS, "train.all"}
 
 
+def test_the_tasks_of_the_command_line_are_those_that_have_metrics():
+    from xllm.evaluation import flags
+    from xllm.evaluation.metrics import registry
+
+    assert set(flags.TASKS) == set(registry.TASKS)
+
+
 def test_help_imports_nothing_heavy():
     code = "import sys; from xllm.__main__ import main, COMMANDS\n"
     code += "for command in COMMANDS: main([command, '--help'])\nmain([]); print(*sys.modules, file=sys.stderr)"

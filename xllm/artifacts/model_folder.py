@@ -4,27 +4,21 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xllm import places
 from xllm.artifacts import file_names
 from xllm.errors import XllmError, unknown
 from xllm.files import read_json
 
-if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
-    pass
-
-
 UNFINISHED = "unfinished.json"  # in the folder of a model that training has begun
-
-
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def find(name: str) -> str:
     """What `from_pretrained` takes for a model's name: a folder under model/, else a path, else a hub id."""
     for folder in candidates(name):
-        if _is_folder(folder):
+        if is_folder(folder):
             check_finished(folder)
             if not (folder / "config.json").is_file():
                 raise XllmError(f"{folder} is not a model folder: it has no config.json")
@@ -58,22 +52,23 @@ def candidates(name: str) -> list[Path]:
     ]
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; a name that the file system doesn't take is none."""
     try:
         return path.is_dir()
-    except OSError:  # a name that the file system doesn't take is no folder
+    except OSError:
         return False
 
 
 def folder_of(name: str) -> Path:
     """Where what belongs to a model is kept, its answers for one: its own folder, or for a hub id one in model/."""
     source = find(name)
-    return Path(source) if _is_folder(Path(source)) else places.models() / source.replace("/", "--")
+    return Path(source) if is_folder(Path(source)) else places.models() / source.replace("/", "--")
 
 
 def short_name(name: str) -> str:
     """The last part of a model's path or hub id, which names what is made from it."""
-    return Path(name).resolve().name if _is_folder(Path(name)) else name.rstrip("/").split("/")[-1]
+    return Path(name).resolve().name if is_folder(Path(name)) else name.rstrip("/").split("/")[-1]
 
 
 def names_apart(names: Sequence[str]) -> list[str]:

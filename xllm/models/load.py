@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from xllm.artifacts.model_folder import _is_folder
+from xllm.artifacts.model_folder import is_folder
 from xllm.errors import XllmError
 from xllm.files import read_json
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
 def check_weights(source: str) -> None:
     """Raise XllmError where a local model has no weights in safetensors, or lacks a part of them."""
     folder = Path(source)
-    if not _is_folder(folder):
+    if not is_folder(folder):
         return
     index = folder / "model.safetensors.index.json"
     parts = set(read_json(index)["weight_map"].values()) if index.is_file() else {"model.safetensors"}
@@ -48,7 +48,7 @@ def revision(source: str) -> str | None:
     """The commit of a hub model, once its configuration has been read; None for a folder."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = None if _is_folder(Path(source)) else try_to_load_from_cache(source, "config.json")
+    found = None if is_folder(Path(source)) else try_to_load_from_cache(source, "config.json")
     return Path(found).parent.name if isinstance(found, str) else None
 
 
