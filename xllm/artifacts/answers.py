@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from xllm import records
-from xllm.artifacts import file_names, model_folder
+from xllm.artifacts import file_names, model_folder, references
 from xllm.errors import XllmError, unknown
 from xllm.files import read_json, read_jsonl, read_lines
 from xllm.records import AnsweredRow
@@ -78,12 +78,12 @@ def of_file(path: Path, task: str | None = None, language: str | None = None) ->
         _check_label(path, row)
         if "output" not in row:
             raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output' to score against; or name a --dataset")
-    return [Answers(names[0], task, language, rows)]
+    return [Answers(names[0], task, language, references.apart(task, rows))]
 
 
-def of_texts(hypotheses: Path, references: Path, sources: Path | None, language: str, task: str) -> list[Answers]:
+def of_texts(hypotheses: Path, golds: Path, sources: Path | None, language: str, task: str) -> list[Answers]:
     """Plain text files, line by line. Raises XllmError where they differ in length."""
-    files = [hypotheses, references, *([sources] if sources else [])]
+    files = [hypotheses, golds, *([sources] if sources else [])]
     lines = [list(read_lines(path)) for path in files]
     for path, own in zip(files[1:], lines[1:], strict=True):
         if len(own) != len(lines[0]):
@@ -96,7 +96,7 @@ def of_texts(hypotheses: Path, references: Path, sources: Path | None, language:
         cast(AnsweredRow, {"id": str(number), "input": "", **dict(zip(columns, texts, strict=False))})
         for number, texts in enumerate(zip(*lines, strict=True))
     ]
-    return [Answers(hypotheses.name, task, language, rows)]
+    return [Answers(hypotheses.name, task, language, references.apart(task, rows))]
 
 
 def read(path: Path) -> list[AnsweredRow]:
@@ -173,7 +173,10 @@ def _as_asked(path: Path, rows: list[AnsweredRow], file: Path) -> list[Answers]:
         _check_label(path, row)
     if "ids_sha256" in facts and facts["ids_sha256"] != records.ids_sha256(rows):
         raise XllmError(f"{path} has other rows than were asked; answer again: infer --overwrite")
-    found = [Answers(name, *kind, [row for row in rows if row["from"] == name]) for name, kind in terms.items()]
+    found = [
+        Answers(name, task, language, references.apart(task, (row for row in rows if row["from"] == name)))
+        for name, (task, language) in terms.items()
+    ]
     return [own for own in found if own.rows]
 
 

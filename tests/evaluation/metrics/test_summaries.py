@@ -1,25 +1,24 @@
-"""ROUGE and SARI, against published values and the library's own tokenizer."""
+"""ROUGE, against the library's own tokenizer."""
 
 import pytest
 
 from xllm.evaluation.metrics.rouge import rouge_1, rouge_2, rouge_l
-from xllm.evaluation.metrics.sari import sari
 
 ALL = [rouge_1, rouge_2, rouge_l]
 
 
-def row(prediction: str, *answers: str, source: str = "") -> dict:
+def row(prediction: str, *answers: str) -> dict:
     return {
         "instruction": "",
-        "input": source,
+        "input": "",
         "output": answers[0],
         "prediction": prediction,
         "answers": list(answers),
     }
 
 
-def scored(metric, prediction: str, *answers: str, language: str = "en", source: str = "") -> float:
-    [value], _ = metric([row(prediction, *answers, source=source)], language)
+def scored(metric, prediction: str, *answers: str) -> float:
+    [value], _ = metric([row(prediction, *answers)], "en")
     return value
 
 
@@ -63,29 +62,3 @@ def test_rouge_takes_the_best_reference_and_says_how_it_cut():
     assert "tok:words+char" in signature and "rouge-score:0." in signature
     [value], _ = rouge_1([{"input": "", "output": "a", "prediction": "a"}], "en")  # a row with one answer
     assert value == 100
-
-
-SOURCE = "About 95 species are currently accepted."
-GOLDS = ("About 95 species are currently known.", "About 95 species are now accepted.", "95 species are now accepted.")
-
-
-def test_sari_gives_the_values_that_evaluate_publishes():
-    # the examples of its metrics "sari" and "wiki_split"
-    assert scored(sari, "About 95 you now get in.", *GOLDS, source=SOURCE) == pytest.approx(26.953601953601954)
-    first = GOLDS[0].replace(".", " .")
-    one = scored(sari, "About 95 you now get in .", first, source=SOURCE.replace(".", " ."))
-    assert one == pytest.approx(21.805555555555557)
-
-
-def test_sari_rewards_what_references_did():
-    perfect = scored(sari, GOLDS[0], GOLDS[0], source=SOURCE)
-    copied = scored(sari, SOURCE, GOLDS[0], source=SOURCE)
-    empty = scored(sari, "", GOLDS[0], source=SOURCE)
-    assert perfect == 100 and perfect > copied > empty >= 0
-
-
-def test_sari_cuts_by_the_language():
-    chinese = {"source": "他们目前接受了大约九十五种物种。", "language": "zh"}
-    assert 0 < scored(sari, "他们接受了大约九十五种。", "现在大约有九十五种物种。", **chinese) < 100
-    _, signature = sari([row("好", "好", source="好")], "zh-Hant")
-    assert "tok:zh" in signature and "case:lc" in signature and "sacrebleu:" in signature

@@ -46,7 +46,7 @@ def comet(rows: list[AnsweredRow], language: str, model: str) -> tuple[list[floa
         folder = Path(temporary)
         flags = ["--model", model, "--gpus", str(int(_on_gpu())), "--to_json", folder / "scores.json", "--quiet"]
         columns = {
-            ("-s", "src"): [row["input"] for row in rows],
+            ("-s", "src"): [row.get("input", "") for row in rows],
             ("-t", "mt"): [row["prediction"] for row in rows],
             ("-r", "ref"): [row["output"] for row in rows],
         }

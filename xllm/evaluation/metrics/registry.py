@@ -128,7 +128,7 @@ def check(answers: Iterable[Answers], wanted: Wanted) -> None:
         if not own.language:
             raise XllmError(f"the loading script of {own.name} names no language, which its score depends on")
         for name in wanted.of(own.task):
-            if name in FROM_SOURCES and not all(row.get("input") for row in own.rows):
+            if name in FROM_SOURCES and not any(row.get("input") for row in own.rows):
                 raise XllmError(f"{name} looks at the inputs, which rows of {own.name} lack (of text files: --sources)")
     if "BLEU" in wanted.settings and not any("BLEU" in wanted.of(task) for task in tasks & set(TASKS)):
         raise XllmError("--tokenize has no effect: these answers have no BLEU")

@@ -1,8 +1,9 @@
 """SARI of simplifications (Xu et al. 2016): what was rightly added, kept and deleted, as told by references.
 
-No library on the package index computes it. The definitions are those of Hugging Face's `evaluate`, which follow
-tensor2tensor's and differ from the first script in two ways: nothing out of nothing counts as 1, and the recall of
-what is kept weighs n-grams by their counts.
+No library on the package index computes it. The definitions are those of Hugging Face's `evaluate` (metrics "sari" and
+"wiki_split"), with which the reference scores, and of tensor2tensor. They differ from the first script (and from EASSE)
+in two ways: nothing out of nothing counts as 1, not 0, and the recall of what is kept weighs n-grams by their counts. A
+text without words is one empty word, as `evaluate` cuts it, so that an empty answer adds something, which is wrong.
 """
 
 from collections import Counter
@@ -25,11 +26,15 @@ def sari(rows: list[AnsweredRow], language: str) -> tuple[list[float], str]:
     cut = bleu_metric(name).tokenizer
 
     def words(text: str) -> list[str]:
-        return cut(text.lower()).split()
+        return cut(text.lower()).split() or [""]
 
     values = [
         100
-        * _sari(words(row["input"]), words(row["prediction"]), list(map(words, row.get("answers") or [row["output"]])))
+        * _sari(
+            words(row.get("input", "")),
+            words(row["prediction"]),
+            list(map(words, row.get("answers") or [row["output"]])),
+        )
         for row in rows
     ]
     return values, f"case:lc|tok:{name}|golds:all|sacrebleu:{sacrebleu_version}|xllm:{__version__}"
