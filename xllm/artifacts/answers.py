@@ -27,6 +27,10 @@ class Answers:
     language: str | None  # of the answers; of the inputs where these are labels
     rows: list[AnsweredRow]
 
+    def __post_init__(self) -> None:
+        # here, since the task may be known later than the rows are
+        object.__setattr__(self, "rows", references.apart(self.task, self.rows))
+
 
 def folder_of(model: str) -> Path:
     """Where a model's answers are."""
@@ -78,12 +82,12 @@ def of_file(path: Path, task: str | None = None, language: str | None = None) ->
         _check_label(path, row)
         if "output" not in row:
             raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output' to score against; or name a --dataset")
-    return [Answers(names[0], task, language, references.apart(task, rows))]
+    return [Answers(names[0], task, language, rows)]
 
 
-def of_texts(hypotheses: Path, golds: Path, sources: Path | None, language: str, task: str) -> list[Answers]:
+def of_texts(hypotheses: Path, references: Path, sources: Path | None, language: str, task: str) -> list[Answers]:
     """Plain text files, line by line. Raises XllmError where they differ in length."""
-    files = [hypotheses, golds, *([sources] if sources else [])]
+    files = [hypotheses, references, *([sources] if sources else [])]
     lines = [list(read_lines(path)) for path in files]
     for path, own in zip(files[1:], lines[1:], strict=True):
         if len(own) != len(lines[0]):
@@ -96,7 +100,7 @@ def of_texts(hypotheses: Path, golds: Path, sources: Path | None, language: str,
         cast(AnsweredRow, {"id": str(number), "input": "", **dict(zip(columns, texts, strict=False))})
         for number, texts in enumerate(zip(*lines, strict=True))
     ]
-    return [Answers(hypotheses.name, task, language, references.apart(task, rows))]
+    return [Answers(hypotheses.name, task, language, rows)]
 
 
 def read(path: Path) -> list[AnsweredRow]:
@@ -173,10 +177,7 @@ def _as_asked(path: Path, rows: list[AnsweredRow], file: Path) -> list[Answers]:
         _check_label(path, row)
     if "ids_sha256" in facts and facts["ids_sha256"] != records.ids_sha256(rows):
         raise XllmError(f"{path} has other rows than were asked; answer again: infer --overwrite")
-    found = [
-        Answers(name, task, language, references.apart(task, (row for row in rows if row["from"] == name)))
-        for name, (task, language) in terms.items()
-    ]
+    found = [Answers(name, *kind, [row for row in rows if row["from"] == name]) for name, kind in terms.items()]
     return [own for own in found if own.rows]
 
 

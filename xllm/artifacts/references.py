@@ -5,7 +5,6 @@ import io
 import json
 import tokenize
 import warnings
-from collections.abc import Iterable
 from typing import cast
 
 from xllm.records import AnsweredRow
@@ -13,9 +12,9 @@ from xllm.records import AnsweredRow
 TASKS = ("simplification",)  # elsewhere, a list is a text like any other
 
 
-def apart(task: str | None, rows: Iterable[AnsweredRow]) -> list[AnsweredRow]:
+def apart(task: str | None, rows: list[AnsweredRow]) -> list[AnsweredRow]:
     """The rows of a task, those whose `output` is a list with what it lists as `answers`."""
-    return [_apart(row) for row in rows] if task in TASKS else list(rows)
+    return [_apart(row) for row in rows] if task in TASKS else rows
 
 
 def _apart(row: AnsweredRow) -> AnsweredRow:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from xllm import languages
-from xllm.artifacts import answers, file_names, model_card, references, scores
+from xllm.artifacts import answers, file_names, model_card, scores
 from xllm.artifacts.answers import ANSWERED, Answers, read
 from xllm.artifacts.scores import Scored
 from xllm.cli import done
@@ -200,4 +200,4 @@ def of_dataset_elsewhere(path: Path, dataset: str, split: str) -> list[Answers]:
         for record in mixture
         for row in [answered[record["id"]]]
     ]
-    return [Answers(term.name, term.task, term.language, references.apart(term.task, found))]
+    return [Answers(term.name, term.task, term.language, found)]
