@@ -487,9 +487,7 @@ def test_scores_are_one_table_in_pandas(cli, model):
     save(folder, "both[:2]", both, ("translation_x_en-zh", "translation", "zh"), ("xquad_en", "qa", "en"))
     assert cli("evaluate", folder, "both[:2]").code == 0
     table = pandas.read_json(folder / "test" / "both[:2].metrics.json")
-    columns = (
-        "dataset from task language kind metric value low high count signature model command answers_sha256 format"
-    )
+    columns = "dataset from task language kind metric value low high interval count signature model command answers_sha256 format"
     assert list(table.columns) == columns.split()
     assert [str(table[name].dtype) for name in ("value", "low", "high", "count")] == [*["float64"] * 3, "int64"]
     scores = table[table.kind == "score"]
@@ -498,4 +496,8 @@ def test_scores_are_one_table_in_pandas(cli, model):
         ("translation_x_en-zh", "chrF++"),
     ]
     assert set(table.dataset) == {"both.first2"} and set(table.kind) == {"score", "share"}
-    assert scores.low.notna().all() and not table.duplicated(["from", "kind", "metric"]).any()
+    assert scores[scores["from"] == "xquad_en"].low.notna().all() and set(scores.interval.dropna()) == {
+        "wilson",
+        "bootstrap",
+    }
+    assert not table.duplicated(["from", "kind", "metric"]).any()

@@ -113,7 +113,7 @@ def header(name: str, run: dict[str, Any], found: list[tuple[str, Scored]]) -> s
             metric_type=score.metric,
             metric_name=score.metric,
             metric_value=round(score.value, 4),
-            metric_args={"count": score.count, "low": score.low, "high": score.high, "signature": score.signature},
+            metric_args={name: getattr(score, name) for name in ("count", "low", "high", "interval", "signature")},
         )
         for stem, own in found
         for score in own.scores

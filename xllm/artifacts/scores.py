@@ -6,6 +6,7 @@ The file is a list of flat rows, which `pandas.read_json(path)` reads as they ar
     task, language  of `from`
     kind            "score", or "share": of answers that are flawed, in percent
     metric, value, low, high, count, signature    see `Score`; `low` and `high` are null where there is no interval
+    interval        how that was found: bootstrap, or wilson where each row is right or wrong
     model, command, answers_sha256, format        what was scored and how; the same in all rows
 
 Confusion matrices of labels are apart, in <dataset>.confusion.json: for each `from`, `labels` and `counts`.
@@ -25,6 +26,7 @@ from xllm.files import read_json, remove, write_json
 ENDING, CONFUSION = ".metrics.json", ".confusion.json"
 FORMAT = 3  # of the file; the second wasn't flat
 SCORE, SHARE = "score", "share"  # kinds of rows
+NUMBERS = ("metric", "value", "low", "high", "interval", "count", "signature")  # of each score
 FACTS = ("dataset", "model", "command", "answers_sha256", "format")  # the same in all rows
 # metrics, and shares of flawed answers
 LOWER_IS_BETTER = ("TER", "loss_rate", "wrong_language", "empty", "cut", "copy", "failed", "parse_failures", "gated")
@@ -40,6 +42,7 @@ class Score:
     signature: str
     low: float | None = None  # the ends of the 95 % interval, where there is one
     high: float | None = None
+    interval: str | None = None  # how it was found
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def _rows(own: Scored) -> Iterator[dict[str, Any]]:
     """The scores of a dataset as flat rows."""
     for kind, scores in ((SCORE, own.scores), (SHARE, own.shares)):
         for score in scores:
-            numbers = {name: getattr(score, name) for name in ("metric", "value", "low", "high", "count", "signature")}
+            numbers = {name: getattr(score, name) for name in NUMBERS}
             yield {"from": own.name, "task": own.task, "language": own.language, "kind": kind, **numbers}
 
 
@@ -113,11 +116,12 @@ def _scored(rows: list[dict[str, Any]], matrices: dict[str, Any]) -> list[Scored
 
 def _score(entry: dict[str, Any]) -> Score:
     """The score in a row. Raises TypeError where it isn't one."""
-    score = Score(*(entry[name] for name in ("metric", "value", "count", "signature", "low", "high")))
+    known = {"interval": None, **entry}  # earlier versions didn't tell how an interval was found
+    score = Score(*(known[name] for name in ("metric", "value", "count", "signature", "low", "high", "interval")))
     ends = [score.low, score.high]
     numbers = [score.value, score.count, *(ends if ends != [None, None] else [])]
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers) or not all(
-        isinstance(text, str) for text in (score.metric, score.signature)
+        isinstance(text, str) for text in (score.metric, score.signature, score.interval or "")
     ):
         raise TypeError(f"{score.metric} is {json.dumps(asdict(score))[:60]}")
     return score

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from xllm import languages
 from xllm.artifacts import answers, file_names, model_card, scores
 from xllm.artifacts.answers import ANSWERED, Answers, read
-from xllm.artifacts.scores import Scored
+from xllm.artifacts.scores import Score, Scored
 from xllm.cli import done
 from xllm.errors import XllmError
 from xllm.evaluation.flags import TASKS, EvaluateFlags
@@ -149,11 +149,11 @@ def _write(sheet: Sheet, scored: list[Scored], flags: EvaluateFlags) -> Path:
 def table(found: list[tuple[str, Scored]]) -> str:
     """The scores of datasets, what is wrong with the answers, and small confusion matrices, as text."""
     lines = [
-        [name, score.metric, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}", score.count, score.signature]
+        [name, score.metric, f"{score.value:.2f}", *_interval(score), score.count, score.signature]
         for name, own in found
         for score in own.scores
     ]
-    parts = [_table(lines, ["dataset", "metric", "score", "95 %", "rows", "signature"])] if lines else []
+    parts = [_table(lines, ["dataset", "metric", "score", "95 %", "interval", "rows", "signature"])] if lines else []
     flaws = []
     for name, own in found:
         told = {share.metric: share for share in own.shares}
@@ -167,6 +167,10 @@ def table(found: list[tuple[str, Scored]]) -> str:
             rows = [[right, *map(str, row)] for right, row in zip(names, counts, strict=True)]
             parts.append(_table(rows, [f"{name}: right, answered", *names, classification.NONE]))
     return "\n\n".join(parts)
+
+
+def _interval(score: Score) -> tuple[str, str]:
+    return ("", "") if score.low is None else (f"{score.low:.2f} to {score.high:.2f}", score.interval or "")
 
 
 def _table(lines: list[list], header: list[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from xllm import __version__, languages
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score
+from xllm.evaluation.intervals import share
 from xllm.records import AnsweredRow
 
 KINDS = ("wrong_language", "empty", "cut", "copy", "failed")
@@ -22,13 +23,13 @@ def shares(answers: Answers) -> list[Score]:
         "failed": lambda row: "failed" in row,
     }
     signature = f"xllm:{__version__}"
-    found = [_share(name, [kind(row) for row in answers.rows], signature) for name, kind in kinds.items()]
+    found = [share(name, [kind(row) for row in answers.rows], signature) for name, kind in kinds.items()]
     expected = language_asked(answers)
     if expected is None:
         return found
     told = [told_language(row["prediction"], expected) for row in answers.rows]
     wrong = [language != expected for language in told if language]
-    return [_share("wrong_language", wrong, f"lid.176.ftz|sure:{SURE}|bytes:{LONG_ENOUGH}|{signature}"), *found]
+    return [share("wrong_language", wrong, f"lid.176.ftz|sure:{SURE}|bytes:{LONG_ENOUGH}|{signature}"), *found]
 
 
 def language_asked(answers: Answers) -> str | None:
@@ -36,10 +37,6 @@ def language_asked(answers: Answers) -> str | None:
     if answers.task == "label" or not answers.language or not languages.identifiable(answers.language):
         return None
     return languages.base(answers.language)
-
-
-def _share(name: str, flags: list[bool], signature: str) -> Score:
-    return Score(name, 100 * sum(flags) / len(flags) if flags else 0.0, len(flags), signature)
 
 
 def told_language(text: str, expected: str | None = None) -> str | None:

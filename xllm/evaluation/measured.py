@@ -15,6 +15,7 @@ class Measured:
     signature: str
     by_sacrebleu: bool = False
     of_rows: bool = False  # the score is the mean of values of single rows, of which 0 is the worst
+    percent: bool = False  # and these are from 0 to 100
 
     @property
     def value(self) -> float:
@@ -24,6 +25,16 @@ class Measured:
     @property
     def count(self) -> int:
         return len(self.statistics)
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether each row is either right or wrong: 100, or 0."""
+        return self.percent and bool(np.isin(self.statistics[:, 0], (0.0, 100.0)).all())
+
+    @property
+    def right(self) -> int:
+        """How many rows are right, where each is right or wrong."""
+        return round(self.statistics[:, 0].sum() / 100)
 
     def of_each_row(self) -> np.ndarray:
         """The score that each row would have alone."""
@@ -43,7 +54,7 @@ class Measured:
         return replace(self, statistics=self.statistics[list(rows)])
 
 
-def mean(values: Sequence[float], signature: str) -> Measured:
-    """The metric whose score is the mean of its rows' values."""
+def mean(values: Sequence[float], signature: str, percent: bool = True) -> Measured:
+    """The metric whose score is the mean of its rows' values, which are from 0 to 100 if they are `percent`."""
     statistics = np.stack([np.asarray(values, float), np.ones(len(values))], axis=1)
-    return Measured(statistics, lambda sums: sums[:, 0] / sums[:, 1], signature, of_rows=True)
+    return Measured(statistics, lambda sums: sums[:, 0] / sums[:, 1], signature, of_rows=True, percent=percent)

@@ -2,7 +2,8 @@
 
 Both draw as sacrebleu does (Koehn 2004; Riezler and Maxwell 2005; `sacrebleu --paired-bs` and `--paired-ar`), with its
 generator and seed, and for every metric: one is told by statistics of each row, which add up, and by how a score
-follows from their sums.
+follows from their sums. Where each row is right or wrong, the interval of a difference is Bonett and Price's instead
+(`proportions`); the randomisation is McNemar's exact test there, but for its drawing.
 """
 
 from collections.abc import Sequence
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from xllm.evaluation.measured import Measured
+from xllm.evaluation.proportions import bonett_price
 
 SEED = 12345
 SAMPLES = 1000  # of a bootstrap
 TRIALS = 10_000  # of a randomisation
 AT_A_TIME = 500  # trials in memory
+SAME = 1e-9  # between scores that differ by their rounding alone
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Difference:
     sacrebleu's, which counts the larger differences of one side alone and is about half of the others."""
 
     delta: float  # contender - baseline
-    low: float  # the ends of its 95 % interval
+    low: float  # the ends of its 95 % interval; both are the delta where all rows tie, and tell none
     high: float
     p_bootstrap: float
     p_randomised: float
@@ -53,11 +56,19 @@ def difference(baseline: Measured, contender: Measured, drawn: Sequence[np.ndarr
     delta, moved = contender.value - baseline.value, drawn[1] - drawn[0]
     return Difference(
         delta,
-        *interval(moved),
+        *(_ends(baseline, contender) or interval(moved)),
         p_bootstrap=_p_value(np.abs(moved - moved.mean()), abs(delta)),
         p_randomised=_p_value(_shuffled(baseline, contender), abs(delta)),
         p_sacrebleu=_p_sacrebleu(drawn[0], drawn[1], abs(delta)) if baseline.by_sacrebleu else None,
     )
+
+
+def _ends(baseline: Measured, contender: Measured) -> tuple[float, float] | None:
+    """The interval of a difference where each row is right or wrong."""
+    if not (baseline.yes_or_no and contender.yes_or_no) or baseline.count < 2:
+        return None
+    gaps = contender.statistics[:, 0] - baseline.statistics[:, 0]
+    return bonett_price(int((gaps > 0).sum()), int((gaps < 0).sum()), len(gaps))
 
 
 def _shuffled(baseline: Measured, contender: Measured) -> np.ndarray:
@@ -76,11 +87,13 @@ def _shuffled(baseline: Measured, contender: Measured) -> np.ndarray:
 def _p_value(differences: np.ndarray, observed: float) -> float:
     """How often chance alone makes as large a difference; never 0, since the observed one counts as drawn. Values such
     as accuracies often tie, up to rounding."""
-    return (int((differences >= observed - 1e-9).sum()) + 1) / (len(differences) + 1)
+    return (int((differences >= observed - SAME).sum()) + 1) / (len(differences) + 1)
 
 
-def _p_sacrebleu(scores: np.ndarray, others: np.ndarray, observed: float) -> float:
+def _p_sacrebleu(scores: np.ndarray, others: np.ndarray, observed: float) -> float | None:
     folded = np.abs(others - scores)
+    if observed < SAME and folded.max() < SAME:  # all rows tie, of which sacrebleu says that chance hardly does it
+        return None
     return (int((folded - folded.mean() > observed).sum()) + 1) / (len(folded) + 1)
 
 

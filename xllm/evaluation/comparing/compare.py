@@ -19,9 +19,10 @@ from xllm.evaluation.comparing import examples as differing
 from xllm.evaluation.comparing.examples import LETTERS, Example
 from xllm.evaluation.flags import CompareFlags
 from xllm.evaluation.html_page import render
+from xllm.evaluation.intervals import Interval, of_score
 from xllm.evaluation.measured import Measured
 from xllm.evaluation.metrics import registry
-from xllm.evaluation.significance import Difference, difference, holm, interval, resampled
+from xllm.evaluation.significance import SAME, Difference, difference, holm, resampled
 from xllm.files import whole
 
 ON_A_PAGE = 10  # rows of each kind in an HTML file, if not told otherwise
@@ -45,7 +46,7 @@ class Line:
     signature: str
     count: int
     values: list[float]
-    intervals: list[tuple[float, float]]
+    intervals: list[Interval | None]
     differences: list[Difference]  # of every model but the baseline
     best: float
     corrected: list[float] = field(default_factory=list)  # the differences' p-values of randomisation by Holm
@@ -54,10 +55,10 @@ class Line:
 def compare(flags: CompareFlags) -> None:
     """Score the answers of several models, the first being the baseline, to the same rows.
 
-    Each difference to the baseline comes with its 95 % interval and with p-values, two-sided: by paired bootstrap
-    (1,000 draws), by approximate randomisation (10,000 trials), and by Holm's correction of the latter for all lines
-    with the same metric (and model); for sacrebleu's metrics also as `sacrebleu --paired-bs` prints it, which counts
-    one side alone.
+    Each difference to the baseline comes with its 95 % interval (by paired bootstrap; Bonett and Price's where each row
+    is right or wrong) and with p-values, two-sided: by paired bootstrap (1,000 draws), by approximate randomisation
+    (10,000 trials), and by Holm's correction of the latter for all lines with the same metric (and model); for
+    sacrebleu's metrics also as `sacrebleu --paired-bs` prints it, which counts one side alone.
     """
     wanted = registry.parse(flags.metrics, flags.tokenize)
     if flags.html is not None and (not Path(flags.html).name or Path(flags.html).is_dir()):
@@ -197,7 +198,7 @@ def _line(cut: Cut) -> Line:
         baseline.signature,
         baseline.count,
         values,
-        [interval(own) for own in (first, *drawn)],
+        [of_score(measured, own) for measured, own in zip(cut.measured, (first, *drawn), strict=True)],
         [difference(baseline, other, (first, own)) for other, own in zip(others, drawn, strict=True)],
         (min if cut.metric in LOWER_IS_BETTER else max)(values),
     )
@@ -221,11 +222,11 @@ def cells(line: Line, mark: str) -> Iterator[list[str]]:
     for number, (value, ends) in enumerate(zip(line.values, line.intervals, strict=True)):
         first = [line.group, line.metric, f"{line.count:,}"] if number == 0 else ["", "", ""]
         score = mark.format(f"{value:.2f}") if value == line.best else f"{value:.2f}"
-        found = [*first, LETTERS[number], score, "{:.2f} to {:.2f}".format(*ends)]
+        found = [*first, LETTERS[number], score, f"{ends.low:.2f} to {ends.high:.2f}" if ends else ""]
         if number:
             own = line.differences[number - 1]
             p_values = (own.p_bootstrap, own.p_randomised, line.corrected[number - 1], own.p_sacrebleu)
-            found += [f"{own.delta:+.2f}", f"{own.low:+.2f} to {own.high:+.2f}"]
+            found += [f"{own.delta:+.2f}", f"{own.low:+.2f} to {own.high:+.2f}" if own.high - own.low > SAME else ""]
             found += [f"{p:.4f}" if p is not None else "" for p in p_values]
         yield found + [""] * (len(HEADER) - len(found))
 
@@ -260,9 +261,9 @@ PAGE = """
 <tr>{% for cell in row %}<td{% if loop.index0 > 1 %} class="number"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
 </table>
-<p>Intervals and p-values, two-sided, by paired bootstrap (1,000 draws) and by approximate randomisation
-(10,000 trials), the latter corrected by Holm over all lines with the same metric; sacrebleu's own counts one
-side alone.</p>
+<p>Intervals by paired bootstrap (1,000 draws); where each row is right or wrong, Wilson's, and Bonett and Price's of
+differences. p-values, two-sided, by paired bootstrap and by approximate randomisation (10,000 trials), the latter
+corrected by Holm over all lines with the same metric; sacrebleu's own counts one side alone.</p>
 <ul>{% for metric, signature in signatures %}<li>{{ metric }} <code>{{ signature }}</code></li>{% endfor %}</ul>
 {% for example in examples %}
 <h3>{{ example.title }}</h3>

@@ -9,10 +9,9 @@ from xllm import __version__
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score, Scored
 from xllm.errors import XllmError
+from xllm.evaluation.intervals import share
 from xllm.evaluation.judging import verdicts
 from xllm.evaluation.judging.verdicts import Protocol
-from xllm.evaluation.measured import mean
-from xllm.evaluation.significance import interval, resampled
 
 MILLION = 1_000_000
 TOKENS = ("prompt_tokens", "completion_tokens")
@@ -60,10 +59,7 @@ def count(protocol: Protocol, answers: Answers, rows: list[dict], signature: str
         "gated": [bool(row["gated"]) for row in rows],
         "failed": ["failed" in row for row in rows],
     }
-    shares = [
-        Score(name, 100 * sum(flags) / len(flags) if flags else 0.0, len(flags), signature)
-        for name, flags in kinds.items()
-    ]
+    shares = [share(name, flags, signature) for name, flags in kinds.items()]
     found = [_score(name, [holds(row) for row in rows], signature) for name, holds in protocol.metrics.items()]
     scores = [score for score in found if score is not None]
     return Tally(rows, Scored(answers.name, answers.task, answers.language, scores, shares))
@@ -71,11 +67,8 @@ def count(protocol: Protocol, answers: Answers, rows: list[dict], signature: str
 
 def _score(name: str, holds: list[bool | None], signature: str) -> Score | None:
     """The share of rows that something holds for, with its 95 % interval; None where no row counts."""
-    values = [100.0 * own for own in holds if own is not None]
-    if not values:
-        return None
-    measured = mean(values, signature)
-    return Score(name, measured.value, measured.count, signature, *interval(resampled([measured])[0]))
+    flags = [own for own in holds if own is not None]
+    return share(name, flags, signature) if flags else None
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -139,4 +132,9 @@ def _with_share(number: int, own: Tally, metric: str) -> str:
 
 def _share(own: Tally, metric: str) -> str:
     score = next((score for score in own.scored.scores if score.metric == metric), None)
-    return f"{score.value:.1f} % ({score.low:.1f} to {score.high:.1f}) of {score.count}" if score else ""
+    return _told(score) if score else ""
+
+
+def _told(score: Score) -> str:
+    ends = "" if score.low is None else f" ({score.low:.1f} to {score.high:.1f})"
+    return f"{score.value:.1f} %{ends} of {score.count}"

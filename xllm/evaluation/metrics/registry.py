@@ -7,9 +7,9 @@ from functools import partial
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score
 from xllm.errors import XllmError, unknown
+from xllm.evaluation import intervals
 from xllm.evaluation.measured import Measured, mean
 from xllm.evaluation.metrics import classification, learned, question_answering, rouge, sari, translation
-from xllm.evaluation.significance import interval, resampled
 from xllm.records import AnsweredRow
 
 # rows, the language of the answers, a setting such as BLEU's tokenizer → what was found, or None where the rows lack
@@ -48,7 +48,7 @@ def _mean(of_rows: Callable[..., tuple[list[float], str]]) -> Metric:
 
 def _mean_by_model(of_rows: Callable[..., tuple[list[float], str]]) -> Metric:
     """The same by a model, which is the metric's setting."""
-    return lambda rows, language, model: mean(*of_rows(rows, language, model))
+    return lambda rows, language, model: mean(*of_rows(rows, language, model), percent=False)
 
 
 # a loading script's TASK → its metrics
@@ -162,8 +162,5 @@ def measure(answers: Answers, wanted: Wanted = USUAL) -> dict[str, Measured]:
 
 
 def score(answers: Answers, wanted: Wanted = USUAL) -> list[Score]:
-    """The scores of the answers to one dataset, each with its 95 % interval by 1,000 draws (`significance`)."""
-    return [
-        Score(name, measured.value, measured.count, measured.signature, *interval(resampled([measured])[0]))
-        for name, measured in measure(answers, wanted).items()
-    ]
+    """The scores of the answers to one dataset, each with its 95 % interval (`intervals`)."""
+    return [intervals.score(name, measured) for name, measured in measure(answers, wanted).items()]

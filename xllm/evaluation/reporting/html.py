@@ -154,6 +154,8 @@ def _made(cell: Cell | None) -> Iterator[tuple[str, str]]:
     yield "rows", f"{score.count:,}"
     if score.low is not None:
         yield "95 % interval", f"{number(score.low)} to {number(score.high)}"
+    if score.interval is not None:
+        yield "interval by", score.interval
     yield "scored by", shlex.join(own.facts["command"])
     yield "answered by", shlex.join(own.run["command"]) if "command" in own.run else "not known: there is no run.json"
     yield "sha256 of the answers", own.facts["answers_sha256"]

@@ -15,7 +15,20 @@ from xllm.evaluation.reporting.table import Average, Line, Table, best, number
 from xllm.evaluation.reporting.vote_counts import Pair
 
 MISSING = "—"
-FIELDS = ["model", "dataset", "language", "task", "metric", "value", "low", "high", "rows", "signature", "command"]
+FIELDS = [
+    "model",
+    "dataset",
+    "language",
+    "task",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "interval",
+    "rows",
+    "signature",
+    "command",
+]
 FIELDS += ["status"]  # score, missing, share, average, missing average
 
 
@@ -129,7 +142,7 @@ def comma_separated(table: Table) -> str:
             found = {"status": "missing"}
             if cell:
                 command = shlex.join(cell.answered.facts["command"])
-                found = {"value": cell.score.value, "low": cell.score.low, "high": cell.score.high}
+                found = {name: getattr(cell.score, name) for name in ("value", "low", "high", "interval")}
                 found |= {"command": command, "status": "score"}
             writer.writerow({"model": model.name, **same, **found})
     for model in table.models:
@@ -139,6 +152,9 @@ def comma_separated(table: Table) -> str:
                 found |= {
                     "metric": share.metric,
                     "value": share.value if share.count else "",
+                    "low": share.low,
+                    "high": share.high,
+                    "interval": share.interval,
                     "rows": share.count,
                     "status": "share",
                 }

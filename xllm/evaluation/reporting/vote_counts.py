@@ -3,14 +3,11 @@
 import itertools
 from collections import Counter
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
-from statistics import NormalDist
 
 from xllm.artifacts.votes import BOTH_BAD, TIE, _checked
+from xllm.evaluation.proportions import wilson
 from xllm.files import read_jsonl
-
-QUANTILE = NormalDist().inv_cdf(0.975)  # of 95 % intervals
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,6 @@ def _folder(model: str, names: list[str]) -> str:
     """The name of a model's folder: that of a hub id, if there is one, else the last part of a path."""
     of_hub = model.replace("/", "--")
     return of_hub if of_hub in names else model.rstrip("/").split("/")[-1]
-
-
-def wilson(count: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share, in percent (Wilson 1927), which holds for few votes, too."""
-    share, square = count / total, QUANTILE**2
-    middle = (share + square / (2 * total)) / (1 + square / total)
-    half = QUANTILE / (1 + square / total) * sqrt(share * (1 - share) / total + square / (4 * total**2))
-    return 100 * max(0.0, middle - half), 100 * min(1.0, middle + half)
 
 
 EXPLAINED = "Counts, their shares of all votes of the pair, and the shares' 95 % intervals (Wilson)."
