@@ -118,7 +118,8 @@ class Run:
         self.dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.source = model_folder.find(args.model)
         self.tokenizer = load_tokenizer(self.source)
-        self.rows = encode(load_mixture(args.mixture, "train"), self.tokenizer, "alpaca", 512).rows
+        encoded = encode(load_mixture(args.mixture, "train"), self.tokenizer, "alpaca", 512)
+        self.rows = encoded.rows.select(encoded.kept).flatten_indices()
         self.plain = load_model(self.source, torch.float32)
         self.costs = costs(self.plain)
         self.made: dict[str, tuple] = {}

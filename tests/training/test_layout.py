@@ -1,11 +1,13 @@
 """Rows into micro-batches."""
 
+import datasets
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xllm.packing.collate import IGNORED, packed_batch, padded_batch
-from xllm.training.layout import packed_bins, padded_bins
+from xllm.training.layout import Steps, order, packed_bins, padded_bins
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 
@@ -43,3 +45,33 @@ def test_flat_rows_start_anew():
     assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 0, 1]]
     assert batch["targets"].tolist() == [7, 0, 0] and batch["places"].tolist() == [1, 2, 4]
     assert batch["target_rows"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_a_step_has_the_rows_that_the_recipe_draws_but_the_dropped_ones(packed, ranks):
+    lengths = np.random.default_rng(0).integers(2, 9, 22)
+    lengths[np.random.default_rng(1).permutation(22)[:15]] = 0
+    columns = {
+        "input_ids": [[1] * length for length in lengths],
+        "prompt_length": [min(1, length) for length in lengths],
+        "row": [str(number) for number in range(22)],
+    }
+    rows = datasets.Dataset.from_dict(columns).with_format("numpy")
+    steps = [Steps(rows, 3, 7, 20, packed=packed, rank=rank, ranks=ranks) for rank in range(ranks)]
+    empty = 0
+    for epoch in range(4):
+        for own in steps:
+            own.epoch = epoch
+        assert {len(own) for own in steps} == {8}
+        for step in range(8):
+            items = [own[step] for own in steps]
+            drawn = [row for row in order(22, 7, epoch)[3 * step : 3 * step + 3] if lengths[row]]
+            names = [name for item in items for batch in item["names"] for name in batch]
+            assert sorted(names) == sorted(map(str, drawn))
+            assert len({len(item["micro_batches"]) for item in items}) == 1  # so that no rank waits for another
+            for item in items:
+                assert item["tokens"] == lengths[drawn].sum() and item["targets"] == item["tokens"] - len(drawn)
+                assert bool(item["micro_batches"]) == bool(drawn)
+            empty += not drawn
+    assert empty

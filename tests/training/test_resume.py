@@ -16,8 +16,9 @@ from xllm.artifacts import model_folder
 pytestmark = pytest.mark.slow
 
 SAMPLE = HOME / "data" / "sample"
-MIXTURE = "alpaca_en[:24]+alpaca_zh[:12]"  # nine steps of four rows an epoch
-FLAGS = ("--global_batch_size", "4", "--max_steps", "24", "--learning_rate", "1e-3", "--save_steps", "1")
+MIXTURE = "alpaca_en[:24]+alpaca_zh[:12]"  # nine steps of four rows an epoch, many of which are dropped
+RECIPE = ("--model_max_length", "150", "--global_batch_size", "4", "--max_steps", "24", "--learning_rate", "1e-3")
+FLAGS = (*RECIPE, "--save_steps", "1")
 
 
 def start(words: list, log: Path, *, limit: int | None = None, **environment: str) -> subprocess.Popen:

@@ -20,24 +20,35 @@ from transformers import (
     TrainingArguments,
 )
 
-from xllm.mixture.encoding import encode
 from xllm.mixture.load import load_mixture
+from xllm.mixture.mixture import Selection
 from xllm.models.load import load_tokenizer
 from xllm.packing.collate import packed_batch, padded_batch, without_targets
 from xllm.packing.packed import make_losses
+from xllm.templates import alpaca
 
 TEXT = "alpaca_en[:10]+alpaca_zh[:6]+translation_daily_en-zh[:8]"
+DRAWN = "alpaca_en[:10]*1.5+alpaca_zh[:3]+translation_daily_en-zh[:3]*2"  # as many rows
+SHORT = {"llama-7b-hf": 130, "smol": 65}  # tokens, at which half of the rows or more are dropped
 STEPS = 6  # three an epoch, the third of them short
 RECIPE = {"learning_rate": 1e-3, "warmup_steps": 2, "max_steps": STEPS, "lr_scheduler_type": "cosine", "seed": 7}
 
 
-def plain(tiny, folder):
-    """The reference: transformers' own Trainer and loss, rows padded to the longest of four, accumulated."""
-    tokenizer = load_tokenizer(str(tiny))
-    rows = encode(load_mixture(TEXT, "train"), tokenizer, "alpaca", 512).rows
+def plain(tiny, folder, text=TEXT, limit=512):
+    """The reference: transformers' own Trainer and loss, rows padded to the longest of four, accumulated. A row whose
+    prompt is all that fits has labels that are all masked."""
+    tokenizer, rows = load_tokenizer(str(tiny)), []
+    for row in load_mixture(text, "train", selection=Selection(seed=RECIPE["seed"])):
+        prompt = alpaca(row["instruction"], row["input"])
+        whole = prompt + row["output"] + tokenizer.eos_token
+        ids = tokenizer(whole, truncation=True, max_length=limit).input_ids
+        rows.append({"input_ids": ids, "prompt_length": len(tokenizer(prompt).input_ids)})
+    dropped = sum(row["prompt_length"] >= limit for row in rows)
+    cut = sum(row["prompt_length"] < limit == len(row["input_ids"]) for row in rows)
+    assert len(rows) == 24 and (limit == 512 or (dropped >= 8 and cut >= 2))
 
     def collate(batch):
-        ids = [torch.tensor(row["input_ids"]).long() for row in batch]
+        ids = [torch.tensor(row["input_ids"]) for row in batch]
         labels = [row.clone() for row in ids]
         for label, row in zip(labels, batch, strict=True):
             label[: row["prompt_length"]] = -100
@@ -71,9 +82,9 @@ def plain(tiny, folder):
 def tune(cli, tiny, tmp_path, sample):
     """The same by the command line: losses and weights."""
 
-    def run(name, *flags):
+    def run(name, *flags, text=TEXT):
         recipe = [word for flag, value in RECIPE.items() for word in (f"--{flag}", value)]
-        words = ("train", tiny, TEXT, "--output_dir", tmp_path / name, "--global_batch_size", 8, *recipe, *flags)
+        words = ("train", tiny, text, "--output_dir", tmp_path / name, "--global_batch_size", 8, *recipe, *flags)
         assert cli(*words).code == 0
         return read(tmp_path / name)
 
@@ -94,6 +105,47 @@ def same(one, other, rounding=1e-5):
 
 def test_the_trajectory_is_that_of_padded_rows(tune, tiny, tmp_path):
     same(tune("packed"), plain(tiny, tmp_path / "plain"))
+
+
+def test_dropped_rows_leave_the_others_in_the_steps_that_the_recipe_gives_them(tune, tiny, tmp_path):
+    limit = SHORT[tiny.name]
+    same(tune("packed", "--model_max_length", limit, text=DRAWN), plain(tiny, tmp_path / "plain", DRAWN, limit))
+
+
+def test_a_step_of_dropped_rows_alone_counts_and_has_a_zero_gradient(cli, llama, root, tmp_path):
+    (root / "alpaca").mkdir()
+    rows = [{"instruction": "zq " * 600 * (number != 3), "input": "", "output": "b"} for number in range(6)]
+    (root / "alpaca" / "alpaca_en.json").write_text(json.dumps(rows))
+    words = ("--global_batch_size", 1, "--num_train_epochs", 2, "--learning_rate", "1e-3", "--lr_scheduler_type")
+    folder = tmp_path / "out"
+    assert cli("train", llama, "alpaca_en", "--output_dir", folder, *words, "linear", "--warmup_steps", 0).code == 0
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    taught = [
+        6 * epoch + torch.randperm(6, generator=torch.Generator().manual_seed(42 + epoch)).tolist().index(3)
+        for epoch in range(2)
+    ]
+    assert [entry["step"] for entry in log] == list(range(1, 13))
+    assert [entry["step"] - 1 for entry in log if entry["loss"] is not None] == taught
+    assert [entry["step"] - 1 for entry in log if entry["grad_norm"]] == taught
+    assert [entry["learning_rate"] for entry in log] == pytest.approx([1e-3 * (12 - step) / 12 for step in range(12)])
+
+    # the same by hand: Adam goes on by its momentum where the gradient is zero
+    torch.manual_seed(42)
+    model = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32)
+    tokenizer = load_tokenizer(str(llama))
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
+    prompt = alpaca("", "")
+    ids = torch.tensor([tokenizer(prompt + "b" + tokenizer.eos_token).input_ids])
+    labels = ids.clone()
+    labels[:, : len(tokenizer(prompt).input_ids)] = -100
+    for step in range(12):
+        (model(ids, labels=labels).loss * (step in taught)).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = 1e-3 * (12 - step) / 12
+        optimizer.step()
+        optimizer.zero_grad()
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        assert torch.linalg.norm(tensor - model.state_dict()[name]) <= 1e-5 * torch.linalg.norm(tensor), name
 
 
 def test_micro_batches_do_not_change_it(tune):

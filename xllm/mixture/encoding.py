@@ -82,8 +82,8 @@ class Encoded:
     """A mixture as token ids, in a file that is read as it is needed.
 
     `rows` has `input_ids` (prompt, response, eos; cut at the length limit), `prompt_length` (the leading tokens that
-    aren't trained on), `lost` (the target tokens that were cut off) and `row` (dataset/id, to name it by); rows without
-    any target left are dropped.
+    aren't trained on), `lost` (the target tokens that were cut off) and `row` (dataset/id, to name it by). Rows without
+    any target left are dropped: they keep their place, from which the recipe draws, but have no tokens.
     `terms` are the datasets that took part.
     """
 
@@ -92,8 +92,13 @@ class Encoded:
 
     @property
     def lengths(self) -> np.ndarray:
-        """The tokens of each row, read from the file as a whole column."""
+        """The tokens of each row, 0 where it is dropped, read from the file as a whole column."""
         return pc.list_value_length(self.rows.data["input_ids"]).to_numpy()
+
+    @property
+    def kept(self) -> np.ndarray:
+        """The numbers of the rows that aren't dropped."""
+        return np.flatnonzero(self.lengths)
 
     @property
     def longest(self) -> int:
@@ -232,19 +237,22 @@ def _encode(work: Work, part: int, start: int) -> Batch:
         dropped = np.array([len(block) < 2 for block in ids])
         counts |= {"cut": 0, "dropped": int((lengths < 2).sum()), "lost_target_tokens": 0}
         counts["target_tokens"] = sum(len(block) - 1 for block in ids)
-    kept = np.flatnonzero(~dropped)
-    offsets = np.cumsum([0, *(len(ids[row]) for row in kept)], dtype=np.int32)
-    tokens = np.concatenate([ids[row] for row in kept]) if len(kept) else np.zeros(0, np.int32)
-    columns = pa.ListArray.from_arrays(offsets, tokens), first[kept], lost[kept], [named[row] for row in kept]
+    ids = [row[:0] if out else row for row, out in zip(ids, dropped, strict=True)]
+    offsets = np.cumsum([0, *map(len, ids)], dtype=np.int32)
+    columns = pa.ListArray.from_arrays(offsets, np.concatenate(ids)), np.where(dropped, 0, first), lost, named
     return name, counts, pa.table(dict(zip(FEATURES, columns, strict=True)), FEATURES.arrow_schema)
 
 
 def _blocks(
     ids: list[np.ndarray], named: list[str], size: int
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, list[str]]:
-    """Long texts in blocks of `size` tokens: the columns of FEATURES."""
-    texts = zip(ids, named, strict=True)
-    blocks = [(text[start : start + size], name) for text, name in texts for start in range(0, len(text), size)]
+    """Long texts in blocks of `size` tokens: the columns of FEATURES. A single token at the end is no block: there is
+    nothing before it that could predict it."""
+    blocks = [
+        (text[start : start + size], name)
+        for text, name in zip(ids, named, strict=True)
+        for start in range(0, max(1, len(text) - 1), size)
+    ]
     ones = np.ones(len(blocks), np.int32)
     return [block for block, _ in blocks], ones, 0 * ones, [name for _, name in blocks]
 

@@ -32,10 +32,11 @@ def preview(flags: PreviewFlags) -> None:
     tokenizer = load_tokenizer(model_folder.find(flags.model))
     mixture = load_mixture(flags.mixture, flags.split, flags.data_dir)
     encoded = encode(mixture, tokenizer, flags.template, flags.model_max_length)
-    if not len(encoded.rows):
+    kept = encoded.kept
+    if not len(kept):
         raise XllmError(f"no row has any response left within --model_max_length {flags.model_max_length} tokens")
     console = Console(record=True, highlight=False, soft_wrap=True)
-    for row in np.unique(np.linspace(0, len(encoded.rows) - 1, flags.n).round().astype(int)):
+    for row in kept[np.unique(np.linspace(0, len(kept) - 1, flags.n).round().astype(int))]:
         show_row(console, int(row), encoded, tokenizer)
     show_lengths(console, encoded, flags.model_max_length)
     if flags.html is not None:
@@ -59,7 +60,7 @@ def show_row(console: Console, row: int, encoded: Encoded, tokenizer: Any) -> No
 
 def show_lengths(console: Console, encoded: Encoded, limit: int) -> None:
     """A histogram of the rows' lengths in tokens."""
-    lengths = encoded.lengths
+    lengths = encoded.lengths[encoded.kept]
     counts, edges = np.histogram(lengths, BINS, (0, limit))
     console.rule("tokens a row", characters="─")
     for count, low, high in zip(counts, edges, edges[1:], strict=False):

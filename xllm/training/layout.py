@@ -1,8 +1,11 @@
 """Which rows an optimizer step has, and how they lie in micro-batches.
 
-A step has the rows that the reference's recipe gives it: those of a random order of the epoch, so many at a time. How
-they are laid out over ranks and micro-batches is a matter of speed alone: the loss is the mean over the target tokens
-of the whole step, so the trajectory doesn't depend on it.
+A step has the rows that the reference's recipe gives it: those of a random order of the epoch, so many at a time. A row
+that is dropped, since the length limit leaves it no target, takes part in the order all the same, and leaves its step a
+row short. A step of dropped rows alone counts, too: its gradient is zero.
+
+How rows are laid out over ranks and micro-batches is a matter of speed alone: the loss is the mean over the target
+tokens of the whole step, so the trajectory doesn't depend on it.
 """
 
 import heapq
@@ -64,8 +67,9 @@ def padded_bins(lengths: np.ndarray, ranks: int, budget: int) -> list[list[np.nd
 class Steps(Dataset):
     """The optimizer steps of an epoch, each as the micro-batches of one rank.
 
-    An item has `micro_batches`, `names` (of the rows of each), and of the whole step, over all ranks, `targets`
-    (tokens that are trained on), `tokens`, `squares` (of the rows' lengths) and `padded` (tokens with the padding).
+    `rows` are those of `Encoded`; dropped ones have no tokens. An item has `micro_batches`, `names` (of the rows of
+    each), and of the whole step, over all ranks, `targets` (tokens that are trained on), `tokens`, `squares` (of the
+    rows' lengths) and `padded` (tokens with the padding).
     """
 
     def __init__(self, rows, rows_a_step: int, seed: int, budget: int, *, packed: bool, rank: int, ranks: int) -> None:
@@ -85,9 +89,10 @@ class Steps(Dataset):
 
     def __getitem__(self, step: int) -> dict:
         rows = self.rows[self.numbers(step)]
-        ids, prompts = list(rows["input_ids"]), np.asarray(rows["prompt_length"])
-        lengths = np.array([len(row) for row in ids])
-        bins = (packed_bins if self.packed else padded_bins)(lengths, self.ranks, self.budget)
+        kept = np.flatnonzero([len(row) for row in rows["input_ids"]])  # those that aren't dropped
+        ids, prompts = [rows["input_ids"][row] for row in kept], np.asarray(rows["prompt_length"])[kept]
+        lengths = np.array([len(row) for row in ids], np.int64)
+        bins = self._bins(lengths)
         make = packed_batch if self.packed else padded_batch
         batches, names = [], []
         for own in bins[self.rank]:
@@ -96,7 +101,7 @@ class Steps(Dataset):
             else:
                 shortest = int(lengths.argmin())
                 batches.append(without_targets(make([ids[shortest]], prompts[[shortest]])))
-            names.append([rows["row"][row] for row in own])
+            names.append([rows["row"][row] for row in kept[own]])
         width = sum(len(own) * lengths[own].max() for rank in bins for own in rank if len(own))
         return {
             "micro_batches": batches,
@@ -106,6 +111,12 @@ class Steps(Dataset):
             "squares": int((lengths**2).sum()),
             "padded": int(lengths.sum() if self.packed else width),
         }
+
+    def _bins(self, lengths: np.ndarray) -> list[list[np.ndarray]]:
+        """For each rank the rows of its micro-batches, of which there are none where there are no rows."""
+        if not len(lengths):
+            return [[]] * self.ranks
+        return (packed_bins if self.packed else padded_bins)(lengths, self.ranks, self.budget)
 
 
 def loader(steps: Steps, workers: int) -> DataLoader:

@@ -42,6 +42,7 @@ class Watch:
         """Count a step that begins."""
         self.worst = []
         self.counted += Counter({what: step[what] for what in ("targets", "tokens", "padded")})
+        self.counted += Counter(steps=1, with_targets=bool(step["targets"]))
         self.counted["operations"] += self.operations(step)
 
     def rows(self, names: list[str], losses: torch.Tensor) -> None:
@@ -56,6 +57,12 @@ class Watch:
         if not torch.isfinite(norm):
             names = [name for _, name in sorted(self.worst, reverse=True)]
             raise XllmError(f"the gradient isn't finite at {_listed(names)}; a lower --learning_rate may help")
+
+    def mean_loss(self, loss: float) -> float:
+        """The mean loss of the steps since the last line of the log, from the mean that counts a step without targets
+        as 0; NaN where none had any."""
+        steps, with_targets = self.counted["steps"], self.counted["with_targets"]
+        return loss if with_targets == steps else loss * steps / with_targets if with_targets else math.nan
 
     def measured(self, step: int, steps: int, done: int) -> dict[str, float]:
         """What was measured since the last call: tokens a second, the share of padding, of the machine's rate of matrix

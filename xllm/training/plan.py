@@ -31,7 +31,7 @@ def plan(flags: PlanFlags) -> None:
     config, length = load_config(source), flags.model_max_length
     mixture = load_mixture(flags.mixture, "train", flags.data_dir)
     encoded = encode(mixture, load_tokenizer(source), flags.template, length)
-    if not len(encoded.rows):
+    if not len(encoded.kept):
         raise XllmError(f"no row has any response left within --model_max_length {length} tokens")
     model = skeleton(config)
     epochs = flags.num_train_epochs or recipe.defaults(model.num_parameters())["num_train_epochs"]
@@ -69,13 +69,14 @@ WAYS = {
 
 
 def amounts(encoded, rows_a_step: int, epochs: float) -> dict:
-    """What a mixture comes to: rows, steps, and of an epoch the tokens, target tokens, squares of lengths, and the
-    share that the reference's way would have padded."""
+    """What a mixture comes to: rows, those that are dropped, steps, and of an epoch the tokens, target tokens, squares
+    of lengths, and the share that the reference's way would have padded."""
     lengths = encoded.lengths.astype(np.int64)
     shuffled = lengths[order(len(lengths), 42, 0)]
     fours = np.pad(shuffled, (0, -len(shuffled) % PADDED)).reshape(-1, PADDED)
     return {
         "rows": len(lengths),
+        "dropped": len(lengths) - len(encoded.kept),
         "steps": int(np.ceil(np.ceil(len(lengths) / rows_a_step) * epochs)),
         "tokens": int(lengths.sum()),
         "targets": int(lengths.sum() - encoded.rows.data["prompt_length"].to_numpy().sum()),
@@ -87,7 +88,7 @@ def amounts(encoded, rows_a_step: int, epochs: float) -> dict:
 def table(report: dict, ranks: int, room: float, share: float) -> str:
     facts = [
         ["parameters", f"{report['parameters']:,}"],
-        ["rows", f"{report['rows']:,}"],
+        ["rows", f"{report['rows']:,}" + (f", {report['dropped']:,} of them dropped" if report["dropped"] else "")],
         ["optimizer steps", f"{report['steps']:,}"],
         ["tokens an epoch", f"{report['tokens']:,}"],
         ["target tokens an epoch", f"{report['targets']:,}"],

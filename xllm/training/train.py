@@ -82,7 +82,7 @@ def prepare(request: Request) -> Prepared:
     if data.lock is not None:
         check_lock(mixture, data.lock)
     encoded = encode(mixture, tokenizer, request.template, data.model_max_length, data.num_proc)
-    if not len(encoded.rows):
+    if not len(encoded.kept):
         raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
     if data.max_lost is not None:
         check_lost(encoded, data.max_lost)
@@ -92,7 +92,7 @@ def prepare(request: Request) -> Prepared:
     if data.eval_mixture:
         unseen = load_mixture(data.eval_mixture, data.eval_split, data.data_dir)
         held_out = encode(unseen, tokenizer, request.template, data.model_max_length, data.num_proc)
-        if not len(held_out.rows):
+        if not len(held_out.kept):
             raise XllmError(f"no row of {data.eval_mixture} has any response left")
     questions = load_mixture(data.dev, data.eval_split, data.data_dir) if data.dev else None
     facts = settings(request, source, mixture, encoded)

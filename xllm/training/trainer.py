@@ -1,5 +1,6 @@
 """transformers' Trainer with optimizer steps of whole rows: no padding, and the loss of the whole step."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -45,11 +46,15 @@ class StepTrainer(Trainer):
 
     def training_step(self, model, step: dict, num_items_in_batch=None) -> torch.Tensor:
         """Run a step's micro-batches forward and backward. Returns this rank's part of the mean loss, times the number
-        of ranks: what Trainer logs is the mean over them."""
+        of ranks: what Trainer logs is the mean over them. Without any target the gradient is zero."""
         model.train()
-        scale = self.args.world_size / step["targets"]  # gradients are averaged over the ranks
         total = torch.zeros((), device=self.args.device)
         self.watch.begin(step)
+        if not step["targets"]:
+            for weight in model.parameters():
+                weight.grad = torch.zeros_like(weight)
+            return total
+        scale = self.args.world_size / step["targets"]  # gradients are averaged over the ranks
         for batch, names in zip(step["micro_batches"], step["names"], strict=True):
             loss, rows = model(**send_to_device(batch, self.args.device))
             self.watch.rows(names, rows)
@@ -61,8 +66,9 @@ class StepTrainer(Trainer):
         """Log what Trainer knows, and what was measured. Trainer's closing summary is no step."""
         state = self.state
         if "loss" in logs:
+            logs["loss"] = self.watch.mean_loss(logs["loss"])
             logs |= self.watch.measured(state.global_step, state.max_steps, self.args.logging_steps)
-            if self.args.process_index == 0:
+            if self.args.process_index == 0 and not math.isnan(logs["loss"]):
                 self.watch.spike(state.global_step, logs["loss"])
         super().log(logs, start_time)
         if self.args.process_index == 0 and "train_runtime" not in logs:
