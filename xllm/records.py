@@ -9,6 +9,8 @@ from typing import TypedDict
 from xllm.errors import XllmError
 
 COLUMNS = ("id", "instruction", "input", "output")
+# what kind of answers a dataset asks for: a loading script's TASK; its metrics are in xllm.evaluation.metrics.registry
+TASKS = ("translation", "qa", "mlqa", "label", "summary", "simplification")
 
 
 class Record(TypedDict):

@@ -378,7 +378,7 @@ def test_a_question_given_back_is_a_copy_and_wrong(cli, model):
         (["evaluate", "m", "--tokenize", "chinese"], "unknown tokenizer 'chinese'"),
         (["evaluate", "m", "--metrics", "BLEU=zh"], "--metrics BLEU=zh: BLEU takes no setting (BLEU's is --tokenize)"),
         (["evaluate", "m", "--metrics", "COMET"], "COMET needs a model: --metrics COMET=MODEL"),
-        (["evaluate", "m", "--lang", "zh"], "--lang has no effect on a model's answers"),
+        (["evaluate", "m", "--lang", "zh"], "--lang has no effect on a model's answers where xquad_en.run.json says"),
         (["evaluate", "none.jsonl", "--task", "qa", "--lang", "zh"], "there is no file none.jsonl"),
         (["evaluate", "x.jsonl"], "x.jsonl has no run.json beside it, which says what it holds; give --task"),
         (["evaluate", "x.jsonl", "--task", "qa", "--lang", "xx"], "unknown language code 'xx'"),

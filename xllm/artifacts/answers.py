@@ -65,24 +65,24 @@ def facts_of(path: Path) -> Path | None:
     return facts if path.name.endswith(ENDING) and facts.is_file() else None
 
 
-def of_file(path: Path, task: str | None = None, language: str | None = None) -> list[Answers]:
-    """The answers in a file, by the dataset that they answer. What kind they are is in the file's run.json, and has to
-    be told where there is none. Raises XllmError where the rows aren't those that were asked."""
+def of_file(path: Path) -> list[Answers]:
+    """The answers in a file, by the dataset that they answer. What kind they are is in the file's run.json; where there
+    is none, it isn't known. Raises XllmError where the rows aren't those that were asked."""
     rows, facts = read(path), facts_of(path)
     if facts is not None:
         return _as_asked(path, rows, facts)
-    if language is None or task is None:
-        raise XllmError(f"{path} has no run.json beside it, which says what it holds; give --task TASK --lang LANGUAGE")
     names = sorted({row.get("from", path.stem) for row in rows})
     if len(names) > 1:
-        raise XllmError(f"{path} mixes datasets ({', '.join(names[:3])}), which one --task and --lang can't tell apart")
+        raise XllmError(
+            f"{path} mixes datasets ({', '.join(names[:3])}), and has no run.json, which says what they are"
+        )
     for row in rows:
         if "output" not in row and row.get("answers"):
             row["output"] = row["answers"][0]
         _check_label(path, row)
         if "output" not in row:
             raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output' to score against; or name a --dataset")
-    return [Answers(names[0], task, language, rows)]
+    return [Answers(names[0], None, None, rows)]
 
 
 def of_texts(hypotheses: Path, references: Path, sources: Path | None, language: str, task: str) -> list[Answers]:

@@ -1,5 +1,6 @@
 """`xllm evaluate`: score answers."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from xllm.artifacts.answers import ANSWERED, Answers, read
 from xllm.artifacts.scores import Score, Scored
 from xllm.cli import done
 from xllm.errors import XllmError
-from xllm.evaluation.flags import TASKS, EvaluateFlags
+from xllm.evaluation import kinds
+from xllm.evaluation.flags import EvaluateFlags
 from xllm.evaluation.flaws import KINDS, shares
 from xllm.evaluation.metrics import classification, registry
 from xllm.evaluation.metrics.registry import Wanted
@@ -20,7 +22,6 @@ from xllm.files import read_json, sha256
 
 TEST = "test"  # the split that is scored, unless told otherwise
 MOST_LABELS = 10  # of a confusion matrix that is shown
-ELSEWHERE = ("task", "lang", "dataset")  # flags of answers that have no run.json
 DECIDING = ("metrics", "tokenize", "lang", "task", "dataset", "split")  # flags that a score depends on
 
 
@@ -42,7 +43,8 @@ def evaluate(flags: EvaluateFlags) -> None:
     if flags.lang is not None:
         languages.check(flags.lang)
     sheets = _sheets(flags)
-    registry.check([own for sheet in sheets for own in sheet.answers], wanted)
+    lacking = _check_kinds(sheets, named=len(flags.what) != 1 or flags.what[0].endswith(".jsonl"))
+    registry.check([own for sheet in sheets for own in sheet.answers if not kinds.lacks(own)], wanted)
     found = [_score(sheet, wanted) for sheet in sheets]
     written = [_write(sheet, scored, flags) for sheet, scored in zip(sheets, found, strict=True) if sheet.output]
     for folder in {sheet.file.parent.parent: None for sheet in sheets if sheet.model}:
@@ -51,7 +53,28 @@ def evaluate(flags: EvaluateFlags) -> None:
             model_card.write(folder)
     print(table([(_title(sheet, own), own) for sheet, scored in zip(sheets, found, strict=True) for own in scored]))
     model = sheets[0].model
+    if lacking is not None:
+        raise lacking
     done(*written, then=f"xllm compare BASELINE {model}, or: xllm report BASELINE {model}" if model else "")
+
+
+def _check_kinds(sheets: list[Sheet], named: bool) -> XllmError | None:
+    """Tell which datasets have no score, and return the error with which to end where none has one, or one that was
+    `named` hasn't. Raises it before anything is written where a flag would mend it."""
+    why = [[kinds.unscored(own, _command(sheet)) for own in sheet.answers] for sheet in sheets]
+    without = [sheet for sheet, reasons in zip(sheets, why, strict=True) if all(reasons)]
+    told = [reason for reasons in why for reason in reasons if reason]
+    ends = bool(without) and (named or len(without) == len(sheets))
+    if ends and any(kinds.lacks(own) and kinds.has_references(own) for sheet in without for own in sheet.answers):
+        raise XllmError("; ".join(told))
+    for reason in told[:-1] if ends else told:
+        print(reason, file=sys.stderr)
+    return XllmError(told[-1]) if ends else None
+
+
+def _command(sheet: Sheet) -> str:
+    """The command that scores a sheet alone."""
+    return shlex.join(["xllm", "evaluate", *([sheet.model, sheet.name] if sheet.model else [str(sheet.file)])])
 
 
 def _sheets(flags: EvaluateFlags) -> list[Sheet]:
@@ -64,10 +87,9 @@ def _sheets(flags: EvaluateFlags) -> list[Sheet]:
     if flags.what[0].endswith(".jsonl"):
         split = flags.split or TEST
         return [_file(Path(path), flags.task, flags.lang, flags.dataset, split) for path in flags.what]
-    for name in ELSEWHERE:
-        if getattr(flags, name) is not None:
-            raise XllmError(f"--{name} has no effect on a model's answers, whose run.json says what they are")
-    return _model(*flags.what)
+    if flags.dataset is not None:
+        raise XllmError("--dataset has no effect on a model's answers, which say what they answer")
+    return _model(flags.task, flags.lang, *flags.what)
 
 
 def _title(sheet: Sheet, own: Scored) -> str:
@@ -75,30 +97,33 @@ def _title(sheet: Sheet, own: Scored) -> str:
     return sheet.name if len(sheet.answers) == 1 else own.name
 
 
-def _model(model: str, *datasets: str) -> list[Sheet]:
+def _model(task: str | None, language: str | None, model: str, *datasets: str) -> list[Sheet]:
     folder = answers.folder_of(model)
     there = answers.answered(folder)
     if not there:
         raise XllmError(f"{model} has no answers in {folder}; first: xllm infer {model} DATASET")
     names = answers.named(datasets, there, model) if datasets else list(there)
-    return [_answered(there[name], model) for name in names]
+    return [_answered(there[name], model, task, language) for name in names]
 
 
-def _answered(file: Path, model: str) -> Sheet:
+def _answered(file: Path, model: str, task: str | None, language: str | None) -> Sheet:
     stem = file.name.removesuffix(answers.ENDING)
-    return Sheet(file_names.clean(stem), answers.of_file(file), file, file.with_name(f"{stem}{scores.ENDING}"), model)
+    found = kinds.read(file, task, language)
+    return Sheet(file_names.clean(stem), found, file, file.with_name(f"{stem}{scores.ENDING}"), model)
 
 
 def _file(path: Path, task: str | None, language: str | None, dataset: str | None, split: str) -> Sheet:
     name = path.name.removesuffix(".jsonl").removesuffix(".inference")
     if answers.facts_of(path):
-        if useless := [flag for flag, value in (("task", task), ("lang", language), ("dataset", dataset)) if value]:
-            raise XllmError(f"--{useless[0]} has no effect on {path}, whose run.json says what it holds")
-        return _answered(path, str(path.parent.parent))
+        if dataset is not None:
+            raise XllmError(f"--dataset has no effect on {path}, whose run.json says what it holds")
+        return _answered(path, str(path.parent.parent), task, language)
+    if dataset is None and (task is None or language is None) and path.is_file():
+        raise XllmError(f"{path} has no run.json beside it, which says what it holds; give --task TASK --lang LANGUAGE")
     if dataset is not None and (task or language):
         raise XllmError(f"--{'task' if task else 'lang'} has no effect with --dataset, which says what it is")
     output = path.with_name(f"{name}{scores.ENDING}")
-    own = of_dataset_elsewhere(path, dataset, split) if dataset else answers.of_file(path, task, language)
+    own = of_dataset_elsewhere(path, dataset, split) if dataset else kinds.read(path, task, language)
     if path.with_name(f"{name}{answers.ENDING}").exists() and not path.name.endswith(answers.ENDING):
         raise XllmError(f"{output} is for the scores of {name}{answers.ENDING}; give {path.name} another name")
     return Sheet(name, own, path, output)
@@ -120,9 +145,6 @@ def _texts(what: tuple, texts: dict[str, str | None], language: str | None, task
 
 
 def _score(sheet: Sheet, wanted: Wanted) -> list[Scored]:
-    for own in sheet.answers:
-        if own.task not in TASKS:
-            print(f"no score for {own.name}: its loading script names no TASK ({', '.join(TASKS)})", file=sys.stderr)
     return [
         Scored(
             own.name,

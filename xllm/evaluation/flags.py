@@ -1,13 +1,21 @@
 """The command lines of evaluate, compare, judge and report."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from xllm.cli import Flags, flag, switch, word
+from xllm.records import TASKS
 
-# a loading script's TASK; its metrics are in xllm.evaluation.metrics.registry
-TASKS = ("translation", "qa", "mlqa", "label", "summary", "simplification")
 METRICS = "Metrics separated by commas, as BLEU,TER,COMET=MODEL."
 TOKENIZE = "BLEU's tokenizer, a name of sacrebleu's."
+
+
+def task(source: str = "run.json") -> Any:
+    return flag(f"What kind of answers these are, where {source} doesn't say.", choices=TASKS)
+
+
+def language(source: str = "run.json") -> Any:
+    return flag(f"The language of the answers, as zh, where {source} doesn't say.")
 
 
 @dataclass(frozen=True)
@@ -20,8 +28,8 @@ class EvaluateFlags(Flags):
     )
     metrics: str | None = flag(METRICS, shown="the usual ones of the task")
     tokenize: str | None = flag(TOKENIZE, shown="auto, by the target language")
-    lang: str | None = flag("The language of the answers, for FILE.jsonl and --hypotheses, as zh.")
-    task: str | None = flag("What kind of answers these are, for FILE.jsonl and --hypotheses.", choices=TASKS)
+    lang: str | None = language()
+    task: str | None = task()
     dataset: str | None = flag("The dataset that FILE.jsonl answers, by id.")
     split: str | None = flag("The split of --dataset.", shown="test", needs=("dataset",))
     hypotheses: str | None = flag("Answers in a text file, a line each.", metavar="FILE")
@@ -39,6 +47,8 @@ class CompareFlags(Flags):
     )
     metrics: str | None = flag(METRICS, shown="the usual ones of the task")
     tokenize: str | None = flag(TOKENIZE, shown="auto, by the target language")
+    lang: str | None = language()
+    task: str | None = task()
     by: str = flag(
         "A line for each dataset (from), for each quarter of its inputs by length, or for each language.",
         "from",
@@ -60,6 +70,8 @@ class JudgeFlags(Flags):
         "An OpenAI-compatible API, as http://127.0.0.1:8000/v1; its key is read from $OPENAI_API_KEY.", required=True
     )
     judge_model: str = flag("The judge's name there.", required=True)
+    lang: str | None = language()
+    task: str | None = task()
     samples: int = flag("Replies drawn for each call, and averaged.", 1, least=1)
     temperature: str | None = flag(
         "From 0 to 2; above 0 with several --samples; default leaves it to the judge, as reasoning models want it.",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from xllm.cli import Flags, flag, switch, word
+from xllm.evaluation import flags as of_answers
 from xllm.mixture import flags as of_mixture
 from xllm.templates import CHAT, TEMPLATES
 
@@ -36,6 +37,8 @@ class InferFlags(Flags):
         choices=LABELS,
         shown="free answers",
     )
+    task: str | None = of_answers.task("the loading script")
+    lang: str | None = of_answers.language("the loading script")
     transcot: bool = switch("Let the model translate the input to English first, line by line.")
     engine: str = flag("What computes the answers.", "hf", choices=ENGINES)
     load_in_8bit: bool = switch("Weights of 8 bits (bitsandbytes, on a GPU).")

@@ -4,15 +4,16 @@ import glob
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xllm import cache
 from xllm.artifacts import journal, model_folder
-from xllm.artifacts.answers import ENDING, file_of, folder_of
+from xllm.artifacts.answers import ENDING, Answers, file_of, folder_of
 from xllm.artifacts.run_info import RunInfo
 from xllm.cli import done
 from xllm.errors import RowsFailed, XllmError
+from xllm.evaluation import kinds
 from xllm.evaluation.flags import EvaluateFlags
 from xllm.files import check_name, remove, write_jsonl
 from xllm.inference import constrained, transcot
@@ -132,15 +133,24 @@ def read(args: InferFlags) -> Request:
     output = check_name(file_of(folder_of(args.model), dataset))
     if output.exists() and not args.overwrite:
         raise XllmError(f"{output} already exists; --overwrite answers again")
-    mixture = load_mixture(dataset, args.split, args.data_dir)
+    mixture = _told(load_mixture(dataset, args.split, args.data_dir), args)
     if args.labels is not None:
         _check_labels(mixture, args.labels)
     if args.transcot:
         transcot.check(mixture)
     if args.evaluate and not any(term.task for term in mixture.terms):
-        raise XllmError(f"--evaluate: the loading script of {dataset} names no TASK, so that there is nothing to score")
+        why = f"--evaluate: the loading script of {dataset} names no TASK, so that there is nothing to score"
+        raise XllmError(f"{why}; give --task TASK --lang LANGUAGE")
     task = Task(template, decoding, args.seed, args.labels, args.batch_size, bits)
     return Request(args.model, source, mixture, task, output, args)
+
+
+def _told(mixture: Mixture, args: InferFlags) -> Mixture:
+    """The mixture with --task and --lang for datasets whose scripts don't name theirs."""
+    parts = [Answers(term.name, term.task, term.language, []) for term in mixture.terms]
+    found = kinds.told(parts, args.task, args.lang, "the loading script")
+    terms = [replace(term, task=o.task, language=o.language) for term, o in zip(mixture.terms, found, strict=True)]
+    return replace(mixture, terms=terms)
 
 
 def _check(args: InferFlags, window: int | None) -> int | None:

@@ -18,7 +18,8 @@ def check(mixture: Mixture) -> None:
     for term in mixture.terms:
         language = _language(term)
         if language is None:
-            raise XllmError(f"--transcot: the loading script of {term.name} names no language to translate from")
+            hint = "" if term.task == "translation" else "; give --lang LANGUAGE"
+            raise XllmError(f"--transcot: the loading script of {term.name} names no language to translate from{hint}")
         if languages.base(language) == ENGLISH:
             raise XllmError(f"--transcot: {term.name} is in English already")
 
@@ -46,7 +47,8 @@ def translated(row: Row, mixture: Mixture, found: dict[str, str]) -> AskedRow:
 
 
 def _language(term: DatasetFacts) -> str | None:
-    return term.source_language or term.language
+    """That of the inputs; of a translation, --lang says the target's alone."""
+    return term.source_language or (None if term.task == "translation" else term.language)
 
 
 def _blocks(row: Row) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ import random
 import pytest
 from sacrebleu.metrics import BLEU
 
-from xllm.artifacts import answers
+from xllm.evaluation import kinds
 from xllm.evaluation.metrics.sari import sari
 from xllm.files import read_json, write_jsonl
 
@@ -184,7 +184,7 @@ OUTPUT = ["它很好。", "“它”很好，it's [good]。"]
 def test_a_list_in_a_text_is_several_references_to_a_simplification(cli, tmp_path, task, text, golds):
     rows = [{"id": "1", "input": "它非常好。", "output": text, "prediction": golds[-1]}]
     write_jsonl(tmp_path / "theirs.jsonl", rows)
-    [own] = answers.of_file(tmp_path / "theirs.jsonl", task, "zh")
+    [own] = kinds.read(tmp_path / "theirs.jsonl", task, "zh")
     [row] = own.rows
     assert (row.get("answers") or [row["output"]]) == (golds if task == "simplification" else [text])
     if text == str(OUTPUT) and task == "simplification":

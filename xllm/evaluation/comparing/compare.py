@@ -1,5 +1,6 @@
 """`xllm compare`: the scores of several models side by side, and whether they differ by more than chance."""
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import LOWER_IS_BETTER
 from xllm.cli import done
 from xllm.errors import XllmError
+from xllm.evaluation import kinds
 from xllm.evaluation.comparing import examples as differing
 from xllm.evaluation.comparing.examples import LETTERS, Example
 from xllm.evaluation.flags import CompareFlags
@@ -64,7 +66,7 @@ def compare(flags: CompareFlags) -> None:
     if flags.html is not None and (not Path(flags.html).name or Path(flags.html).is_dir()):
         raise XllmError(f"--html {flags.html!r}: it must be the name of a file")
     names = _names(flags.models)
-    sheets = _sheets(flags.models, _datasets(flags.models, flags.dataset))
+    sheets = _check_kinds(_sheets(flags, _datasets(flags.models, flags.dataset)), flags)
     if flags.by == "language":
         _check_once(sheets)
     registry.check([own[0] for own in sheets], wanted)
@@ -108,12 +110,27 @@ def _datasets(models_: tuple[str, ...], dataset: str | None) -> list[str]:
     return wanted
 
 
-def _sheets(models_: tuple[str, ...], files: list[str]) -> list[list[Answers]]:
+def _check_kinds(sheets: list[list[Answers]], flags: CompareFlags) -> list[list[Answers]]:
+    """The sheets that have scores; it is told why others have none. Raises XllmError where none has one, or one that
+    was named hasn't."""
+    command = shlex.join(["xllm", "compare", *flags.models, "--dataset"])
+    why = [kinds.unscored(own[0], f"{command} {shlex.quote(own[0].name)}") for own in sheets]
+    told = [reason for reason in why if reason]
+    if told and len(told) == len(sheets):
+        raise XllmError(f"there is nothing to score in these answers: {'; '.join(told)}")
+    if told and flags.dataset is not None:
+        raise XllmError("; ".join(told))
+    for reason in told:
+        print(reason, file=sys.stderr)
+    return [own for own, reason in zip(sheets, why, strict=True) if reason is None]
+
+
+def _sheets(flags: CompareFlags, files: list[str]) -> list[list[Answers]]:
     """All models' answers to each dataset. One that is in several files has several names, so that no row counts twice
     in a line."""
     taken, found = set(files), []
     for file in files:
-        for own in _answers(models_, file):
+        for own in _answers(flags, file):
             name = own[0].name
             if name != file:  # one of several that were answered as one mixture
                 name = f"{name} ({file})" if name in taken else name
@@ -122,16 +139,18 @@ def _sheets(models_: tuple[str, ...], files: list[str]) -> list[list[Answers]]:
     return found
 
 
-def _answers(models_: tuple[str, ...], dataset: str) -> list[list[Answers]]:
+def _answers(flags: CompareFlags, dataset: str) -> list[list[Answers]]:
     """The models' answers to each dataset in a file. Raises XllmError where they have answered other rows than the
     baseline, under the same dataset's name."""
-    files = [answers.file_of(answers.folder_of(model), dataset) for model in models_]
-    found = [[registry.scorable(own) for own in answers.of_file(file)] for file in files]
+    files = [answers.file_of(answers.folder_of(model), dataset) for model in flags.models]
+    found = [[registry.scorable(own) for own in kinds.read(file, flags.task, flags.lang)] for file in files]
     if len(found[0]) == 1:  # under its name with the slice that was answered
         found = [[replace(own, name=dataset) for own in parts] for parts in found]
-    for model, own in zip(models_, found, strict=True):
+    for model, own in zip(flags.models, found, strict=True):
         if not answers.asked_alike(own, found[0]):
-            raise XllmError(f"{model} and {models_[0]} have answered different rows of {dataset}; answer them again")
+            raise XllmError(
+                f"{model} and {flags.models[0]} have answered different rows of {dataset}; answer them again"
+            )
     return [list(parts) for parts in zip(*found, strict=True) if parts[0].rows]
 
 

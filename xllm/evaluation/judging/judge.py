@@ -51,7 +51,9 @@ def _request(flags: JudgeFlags) -> Request:
         flags.retries,
         flags.concurrency,
     )
-    return Request(flags.models, endpoint, flags.samples)
+    if flags.task is not None and len(flags.models) == 2:
+        raise XllmError(f"--task {flags.task} has no effect on a comparison of two models; see: xllm judge --help")
+    return Request(flags.models, endpoint, flags.samples, flags.task, flags.lang)
 
 
 def _temperature(text: str | None, samples: int) -> float | None:

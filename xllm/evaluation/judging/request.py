@@ -9,6 +9,7 @@ from xllm.artifacts.answers import Answers
 from xllm.artifacts.run_info import RunInfo, differences
 from xllm.artifacts.scores import Scored
 from xllm.errors import XllmError
+from xllm.evaluation import kinds
 from xllm.evaluation.judging import verdicts
 from xllm.evaluation.judging.calls import OWN, Endpoint
 from xllm.evaluation.judging.verdicts import PAIRWISE, YES_NO, Protocol, Question
@@ -24,6 +25,8 @@ class Request:
     models: tuple[str, ...]  # A, and B if there is one
     endpoint: Endpoint
     samples: int
+    task: str | None = None  # of answers whose run.json names none
+    language: str | None = None
 
     @property
     def protocol(self) -> Protocol:
@@ -47,7 +50,7 @@ class Request:
             "temperature": OWN if self.endpoint.temperature is None else self.endpoint.temperature,
             "max_tokens": self.endpoint.max_tokens,
             "answers": dict(zip("AB", judged, strict=False)),
-        }
+        } | ({"lang": self.language} if self.language else {})
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,9 @@ def read(request: Request, dataset: str) -> list[Sheet]:
 
 
 def _sheet(request: Request, dataset: str) -> Sheet:
-    own, *others = (answers.of_file(request.file(model, dataset)) for model in request.models)
+    own, *others = (
+        kinds.read(request.file(model, dataset), request.task, request.language) for model in request.models
+    )
     for other in others:
         if not answers.asked_alike(own, other):
             raise XllmError(
@@ -146,6 +151,9 @@ def _check_questions(own: list[Answers]) -> None:
             raise XllmError(
                 f"{part.name} has the task {part.task}; one model's answers are judged where they are right or wrong "
                 f"(task {' or '.join(QUESTIONS)}), two models' are compared: judge A B"
+                + ("" if part.task else "; where its loading script names no TASK, --task does")
             )
         if not part.language:
-            raise XllmError(f"the loading script of {part.name} names no language, which its answers must be in")
+            raise XllmError(
+                f"the loading script of {part.name} names no language, which its answers must be in; give --lang"
+            )

@@ -7,7 +7,7 @@ from functools import partial
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score
 from xllm.errors import XllmError, unknown
-from xllm.evaluation import intervals
+from xllm.evaluation import intervals, kinds
 from xllm.evaluation.measured import Measured, mean
 from xllm.evaluation.metrics import classification, learned, question_answering, rouge, sari, translation
 from xllm.records import AnsweredRow
@@ -125,8 +125,6 @@ def check(answers: Iterable[Answers], wanted: Wanted) -> None:
     for own in answers:
         if own.task is None or own.task not in TASKS:
             continue
-        if not own.language:
-            raise XllmError(f"the loading script of {own.name} names no language, which its score depends on")
         for name in wanted.of(own.task):
             if name in FROM_SOURCES and not any(row.get("input") for row in own.rows):
                 raise XllmError(f"{name} looks at the inputs, which rows of {own.name} lack (of text files: --sources)")
@@ -151,9 +149,9 @@ def scorable(answers: Answers) -> Answers:
 def measure(answers: Answers, wanted: Wanted = USUAL) -> dict[str, Measured]:
     """What the metrics find of the answers to one dataset; nothing where its task has none."""
     rows = scorable(answers).rows
-    if answers.task is None or answers.task not in TASKS or not rows:
+    if answers.task is None or answers.task not in TASKS or not kinds.has_references(answers):
         return {}
-    language = answers.language or ""  # only labels, whose metrics don't look at it, come without one: see `check`
+    language = answers.language or ""  # only labels, whose metrics don't look at it, come without one: see `kinds`
     found = {
         name: metric(rows, language, wanted.settings.get(name)) for name, metric in wanted.of(answers.task).items()
     }
