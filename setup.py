@@ -114,6 +114,7 @@ setup(
         "vllm": ["vllm"],
         "bertscore": ["bert-score"],
         "judge": ["openai>=3"],
+        "reference": ["iso-639"],  # what the loading scripts of NJUNLP/x-LLM import
         "docs": ["mkdocs-material"],
         "test": [
             "pytest",

@@ -8,6 +8,7 @@ from typing import NoReturn
 from xllm import __version__
 from xllm.cli import Command
 from xllm.errors import XllmError, unknown
+from xllm.packages import package_of
 
 COMMANDS = {
     command.name: command
@@ -138,10 +139,11 @@ def main(argv: list[str] | None = None) -> int:
         print("xllm: " + " ".join(str(error).split()), file=sys.stderr)
         return error.code
     except ModuleNotFoundError as error:  # a machine that has what scoring needs, and not all
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "xllm"):
+        module = (error.name or "").partition(".")[0]
+        if module in ("", "xllm"):
             raise
-        print(f"xllm: {argv[0]} needs {package}, which isn't installed here: pip install {package}", file=sys.stderr)
+        install = f"pip install {package_of(module)}"
+        print(f"xllm: {argv[0]} needs {module}, which isn't installed here: {install}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # who read the results has stopped, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

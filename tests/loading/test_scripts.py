@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 
@@ -126,6 +127,61 @@ def test_a_script_in_the_data_root_wins_over_the_checkout_s(root):
     (folder / "alpaca.py").write_text(script)
     (folder / "alpaca_en.json").write_text(json.dumps([{"instruction": "hi", "input": "", "output": "there"}]))
     assert load_mixture("alpaca_en", "train")[0]["output"] == "ours"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("from iso639 import languages", "it imports iso639, which isn't installed: pip install iso-639"),
+        ("import sklearnful.metrics as m", "it imports sklearnful, which isn't installed: pip install sklearnful"),
+        ("import some_module.part", "it imports some_module, which isn't installed: pip install some-module"),
+        ("import google.cloudy.x", "it imports google.cloudy, which isn't installed: pip install google-cloudy"),
+        ("from .helper import x", "it imports nowhere_else, which isn't installed: pip install nowhere-else"),
+        ("from . import helper", "it imports nowhere_else, which isn't installed: pip install nowhere-else"),
+        ("from .absent import x", "it imports absent, and there is no absent.py beside it"),
+        ("import helper", "it imports helper, which is beside it; write: from . import helper"),
+        ("from datasets.tasks import QuestionAnswering", "it imports datasets.tasks, which datasets 5"),
+        ("from datasets import Nothing", "it imports Nothing from datasets, which datasets 5"),
+        ("from json import nothing", "it imports nothing from json, which the module json here doesn't have"),
+        ("raise RuntimeError('no licence')", "failed: RuntimeError: no licence"),
+        ("raise ImportError('a library of C')", "failed: ImportError: a library of C"),
+        ("raise SystemExit('bye')", "failed: SystemExit: bye"),
+        ("def broken(:", "failed: SyntaxError"),
+    ],
+)
+@pytest.mark.parametrize("where", ["import os", "for key, line"], ids=["at once", "while it reads"])
+def test_an_import_that_fails_names_the_package_to_install(cli, root, monkeypatch, line, message, where):
+    old = root / "old"
+    old.mkdir()
+    (old / "train.xx").write_text("one\n")
+    monkeypatch.setitem(sys.modules, "iso639", None)  # as where it isn't installed
+    (old / "helper.py").write_text("import nowhere_else\n")
+    script = OLD_SCRIPT.replace("LANGUAGES", "[]").replace(where, f"{line}\n{' ' * 16 * (where[0] == 'f')}{where}")
+    (old / "old.py").write_text(script)
+    outcome = cli("mixture", "old_xx")
+    assert outcome.code == 2 and not outcome.out and "Traceback" not in outcome.err
+    [*_, told] = outcome.err.splitlines()  # after the bar of what is being read
+    assert told.startswith("xllm: old_xx: ") and message in told
+
+
+def test_another_package_s_module_of_the_same_name_is_told(root, monkeypatch, cli):
+    """iso639 is a module of four packages; x-LLM's scripts mean iso-639's."""
+    (root / "site").mkdir()
+    (root / "site" / "iso639.py").write_text("")
+    monkeypatch.syspath_prepend(root / "site")
+    monkeypatch.delitem(sys.modules, "iso639", raising=False)
+    (root / "old").mkdir()
+    (root / "old" / "old.py").write_text("from iso639 import languages\n")
+    assert cli("mixture", "old_xx").err.rstrip().endswith("doesn't have: pip install iso-639")
+    sys.modules.pop("iso639")
+
+
+def test_a_script_imports_modules_that_lie_beside_it(old):
+    script = (old / "old.py").read_text().replace("import os", "import os\nfrom .words import ECHO", 1)
+    (old / "old.py").write_text(script.replace('"Echo."', "ECHO"))
+    for word in ("One.", "Another."):
+        (old / "words.py").write_text(f"ECHO = {word!r}\n")
+        assert {row["instruction"] for row in load_mixture("old_xx", "train")} == {word}
 
 
 LABELS = """

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import datasets
 
-from xllm import cache, files, languages, places, prompts, records
+from xllm import cache, files, languages, packages, places, prompts, records
 from xllm.errors import XllmError, unknown
 from xllm.loading import multiple_choice, squad
 from xllm.records import COLUMNS
@@ -58,7 +59,7 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
         hashes = {f"{name}/{path.name}": cache.sha256(path) for path in code}
         hashes |= {_below(root, path): cache.sha256(path) for path in _raw_files(generator, root / name)}
         rows = _records(_prepare(builder, generator, config, root / name, hashes), script)
-    except Exception as error:  # a script is anybody's code: whatever it raises is told in one line
+    except (Exception, SystemExit) as error:  # a script is anybody's code: whatever it raises is told in one line
         raise _explain(error, f"{name}_{config}", script, root, homepage) from error
     return Source(
         task=getattr(probe, "TASK", None),
@@ -70,9 +71,16 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
 
 
 def _builder_class(script: Path) -> type[datasets.GeneratorBasedBuilder]:
-    name = f"xllm_script_{script.stem}"
+    home = ModuleType(
+        f"xllm_script_{script.stem}"
+    )  # a package, so that it may import modules beside it: from .x import y
+    home.__path__ = [str(script.parent)]
+    name = f"{home.__name__}.{script.stem}"
+    for stale in [known for known in sys.modules if known.startswith(f"{home.__name__}.")]:
+        del sys.modules[stale]
     spec = importlib.util.spec_from_file_location(name, script)
     assert spec is not None and spec.loader is not None  # of a file that is there
+    sys.modules[home.__name__] = home
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     classes = [
@@ -180,7 +188,19 @@ def _explain(error: BaseException, term: str, script: Path, root: Path, homepage
         return error if term in str(error) else XllmError(f"{term}: {error}")
     if isinstance(error, FileNotFoundError) and error.filename:
         return XllmError(_missing(term, Path(error.filename), root) + (f"; to get it: {homepage}" if homepage else ""))
+    if isinstance(error, ImportError) and (what := _unimported(error, script)):
+        return XllmError(f"{term}: {script} can't run: {what}")
     return XllmError(f"{term}: {script} failed: {type(error).__name__}: {error}")
+
+
+def _unimported(error: ImportError, script: Path) -> str | None:
+    """What a script's import lacks, and what mends it."""
+    module = error.name or ""
+    if isinstance(error, ModuleNotFoundError) and module.startswith("xllm_script_"):
+        return f"it imports {module.partition('.')[2]}, and there is no {module.rpartition('.')[2]}.py beside it"
+    if isinstance(error, ModuleNotFoundError) and (script.parent / f"{module}.py").exists():
+        return f"it imports {module}, which is beside it; write: from . import {module}"
+    return packages.missing(error)
 
 
 def _missing(term: str, path: Path, root: Path) -> str:
