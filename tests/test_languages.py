@@ -1,5 +1,7 @@
 """Names, scripts and segmentation of languages."""
 
+import unicodedata
+
 import pytest
 import regex
 from babel import Locale
@@ -12,6 +14,8 @@ from xllm.errors import XllmError
 from xllm.evaluation.metrics.question_answering import normalise
 from xllm.evaluation.metrics.rouge import Words
 from xllm.evaluation.metrics.translation import TOKENIZERS
+
+IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
 
 
 @pytest.mark.parametrize(
@@ -238,3 +242,38 @@ def test_the_short_ways_find_what_the_long_ones_would(text):
 def test_a_normalised_answer_stays_as_it_is(text, language):
     once = normalise(text, language)
     assert once == normalise(once, language)
+
+
+UNSEEN = {
+    "nothing": "",
+    "spaces": " \t\r\n\x0b\x0c\x1c\x85\u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000",
+    "controls": "\0\x07\x1b\x7f\x9f",
+    "zero width": "\u200b\u200c\u200d\u2060\ufeff",
+    "directions": "\u200e\u200f\u061c\u202a\u202e\u2066\u2069",
+    "soft hyphen": "\u00ad",
+    "Hangul fillers": "\u115f\u1160\u3164\uffa0",
+    "selectors": "\ufe00\ufe0f\U000e0100\u180b\u180e",
+    "tags": "\U000e0001\U000e0041\U000e007f",
+    "grapheme joiner": "\u034f",
+    "invisible operators": "\u2061\u2064",
+    "Khmer inherent vowels": "\u17b4\u17b5",
+    "musical and shorthand formats": "\U0001d159\U0001d173\U0001bca0",
+    "interlinear annotation": "\ufff9\ufffb",
+    "Braille blank": "\u2800",
+    "noncharacters": "\ufffe\U0001ffff",
+}
+
+
+@pytest.mark.parametrize("text", [*UNSEEN.values(), "".join(UNSEEN.values())], ids=[*UNSEEN, "all"])
+def test_what_leaves_nothing_to_see_is_blank(text):
+    assert languages.blank(text) and all(map(languages.blank, text))
+    for seen in ("a", "\u06dd", "\u0600", "\u0301", "\u2801", "\ufffd", "\ufffc", "\ue000", "🏽", "ا", "。", "-"):
+        assert not languages.blank(seen) and not languages.blank(text + seen + text)
+
+
+def test_any_letter_mark_number_sign_or_punctuation_is_seen():
+    for number in [*range(0x30000), *range(0xE0000, 0xE0200)]:
+        kind = unicodedata.category(chr(number))
+        assert languages.blank(chr(number)) or kind not in ("Zs", "Zl", "Zp", "Cc"), hex(number)
+        if languages.blank(chr(number)) and kind[0] not in "ZC":
+            assert IGNORABLE.fullmatch(chr(number)) or chr(number) in "\u2800\U0001d159\U00016fe4", hex(number)

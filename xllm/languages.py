@@ -143,6 +143,23 @@ def _identifiable() -> frozenset[str]:
     return frozenset(str(found["lang"]) for found in detect("a", model="lite", k=1000, threshold=-1.0))
 
 
+# What leaves nothing to see: spaces, controls, fillers, selectors, tags, joiners and other formats, but for the few
+# that are drawn, such as the Arabic end of ayah. Of Braille's blank, a notehead and a Khitan filler only
+# the names say so.
+NOTHING = regex.compile(
+    r"[\p{Z}\p{Cc}[\p{Cf}--\p{Prepended_Concatenation_Mark}]\p{Default_Ignorable_Code_Point}"
+    r"\p{Noncharacter_Code_Point}\u2800\U0001d159\U00016fe4]*+",
+    regex.VERSION1,
+)
+
+
+def blank(text: str) -> bool:
+    """Whether a text leaves nothing to see: it is empty, or of spaces, controls and invisible characters alone. Within
+    a text these have their uses (Persian and Indic scripts are spelt with joiners), so none is ever taken out of one.
+    """
+    return NOTHING.fullmatch(text) is not None
+
+
 # What a unit of text is. In a script without spaces between words, a grapheme cluster is one: characters where lines
 # may break between any two clusters, by Unicode's line breaking (UAX #14). SA are those of South East Asia (Thai, Lao,
 # Khmer, Burmese, Tai Le …); ID, CJ and NS are Han, kana, Bopomofo, Yi, Nushu, Tangut and their iteration and length

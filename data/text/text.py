@@ -37,5 +37,5 @@ class Text(datasets.GeneratorBasedBuilder):
 
     def _generate_examples(self, path):
         for key, text in enumerate(read_lines(path)):
-            if text.strip():
+            if not languages.blank(text):
                 yield key, {"id": str(key), "instruction": "", "input": text.strip(), "output": ""}

@@ -3,7 +3,7 @@ the translation of line i of the other. translation_flores_en-zh reads flores/en
 
     train.en: And he said, Mama, I'm home.        train.zh: 他说，妈妈，我回来了。
 
-A pair with an empty side is left out. Training rows are worded in many ways, test rows in one.
+A pair with nothing to see on a side is left out. Training rows are worded in many ways, test rows in one.
 """
 
 import itertools
@@ -62,7 +62,7 @@ class Translation(datasets.GeneratorBasedBuilder):
                 more = [sum(1 for _ in side) for side in (left, right)]
                 lines = [key + more[0] + (text is not None), key + more[1] + (translation is not None)]
                 raise XllmError(f"unequal line counts: {source} has {lines[0]}, {target} has {lines[1]}")
-            if text.strip() and translation.strip():
+            if not languages.blank(text) and not languages.blank(translation):
                 instruction = wordings[key % len(wordings)].format(**self.config.names)
                 record = {"instruction": instruction, "input": text.strip(), "output": translation.strip()}
                 yield key, {"id": str(key), **record}

@@ -564,7 +564,7 @@ def test_answers_gradio_s_client_as_the_engine_does(page_of, llama):
         ("Hi", {"num_beams": "many"}, "settings of another type than they should be"),
         (3, {}, "must be text"),
         ("Hi", {"template": "chat"}, "has no chat template"),
-        (" ", {}, "Write an instruction first"),
+        ("\u200b ", {}, "Write an instruction first"),
     ):
         with pytest.raises(Exception, match=message):
             client.predict(words, "", **options, api_name="/answer")

@@ -269,7 +269,7 @@ def test_tells_what_is_wrong_with_answers_whatever_their_score(cli, model):
         {"prediction": "Das Wetter ist heute schön, gehen wir spazieren."},
         {"prediction": asked["input"].upper()},  # a copy, and English
         {"prediction": "", "failed": "out of memory"},
-        {"prediction": " "},
+        {"prediction": " \u200b\ufeff"},
         {"prediction": long, "cut": True},
         {"prediction": long, "cut": False},
         {"prediction": "42"},  # no language

@@ -33,8 +33,8 @@ def test_a_pair_with_an_empty_side_is_left_out_and_rows_keep_their_wording(root)
     folder = root / "translation" / "x" / "en-el"
     folder.mkdir(parents=True)
     # U+2028 belongs to the sentence: only \n ends a line
-    (folder / "train.en").write_text("one\n\nthree\u2028still three\nfour\n")
-    (folder / "train.el").write_bytes("ένα\r\nδύο\r\nτρία\r\nτέσσερα".encode())
+    (folder / "train.en").write_text("one\n\nthree\u2028still three\nfour\n\ufeff\n")
+    (folder / "train.el").write_bytes("ένα\r\nδύο\r\nτρία\r\nτέσσερα\r\nπέντε".encode())
     rows = list(load_mixture("translation_x_en-el", "train"))
     assert [row["id"] for row in rows] == ["0", "2", "3"]
     assert rows[1]["input"] == "three\u2028still three"

@@ -209,6 +209,7 @@ class Picks(datasets.GeneratorBasedBuilder):
         (("", ["yes", "no", "perhaps"]), None),
         (("maybe", ["yes", "no"]), r"row 2: its output is 'maybe', which is none of its labels \['yes', 'no'\]"),
         (("yes", ["yes", ""]), r"row 2: its labels are \['yes', ''\]; they must be texts that differ, none empty"),
+        (("yes", ["yes", "\u200e"]), "row 2: its labels are .*none empty"),
         (("yes", ["yes", "yes"]), r"row 2: its labels are \['yes', 'yes'\]"),
         (("", []), r"row 2: its labels are \[\]"),
         (("", None), r"row 2: its labels are None"),

@@ -17,7 +17,7 @@ def shares(answers: Answers) -> list[Score]:
     """How many in a hundred answers have each of KINDS of flaws: in another language than they should be (of those
     whose language can be told), empty, cut at the length limit, a copy of what was asked, and failed."""
     kinds: dict[str, Callable[[AnsweredRow], bool]] = {
-        "empty": lambda row: not row["prediction"].strip() and "failed" not in row,
+        "empty": lambda row: languages.blank(row["prediction"]) and "failed" not in row,
         "cut": lambda row: bool(row.get("cut")),
         "copy": copied,
         "failed": lambda row: "failed" in row,

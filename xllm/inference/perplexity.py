@@ -8,6 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
+from xllm import languages
 from xllm.artifacts import model_folder
 from xllm.cli import done
 from xllm.errors import XllmError
@@ -36,7 +37,7 @@ def perplexity(flags: PerplexityFlags) -> None:
     check_weights(source)
     template = check_wording(flags.template or model_folder.template_of(flags.model), tokenizer, flags.model)
     mixture = load_mixture(flags.dataset, flags.split, flags.data_dir)
-    rows = [row for row in mixture if row["output"] or template == TEXT]
+    rows = [row for row in mixture if template == TEXT or not languages.blank(row["output"])]
     if not rows:
         raise XllmError(f"no row of {flags.dataset} has an output")
     prompts, outputs = texts(rows, template, tokenizer)

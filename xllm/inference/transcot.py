@@ -62,6 +62,6 @@ def _lines(row: Row) -> list[tuple[str, str]]:
     found = []
     for line in _blocks(row)[2].split("\n"):
         lead = match.group() if (match := LEAD.match(line)) else ""
-        alone = line[len(lead) :] in row.get("labels", ()) or not line[len(lead) :].strip()
+        alone = line[len(lead) :] in row.get("labels", ()) or languages.blank(line[len(lead) :])
         found.append((line, "") if alone else (lead, line[len(lead) :]))
     return found

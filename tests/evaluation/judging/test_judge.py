@@ -280,7 +280,7 @@ def test_a_wrong_language_or_nothing_at_all_loses_without_a_call(judge, model, s
         (GOOD, GREEK, "A"),
         (ENGLISH, GREEK, "tie"),
         ("", GOOD, "B"),
-        (GOOD, " \n", "A"),
+        (GOOD, "\u2060\n", "A"),
         ("", "", "tie"),
         (ENGLISH, "", "tie"),
         (GOOD, GOOD + "\n", "tie"),  # the same

@@ -70,14 +70,14 @@ def _read(files: tuple[tuple[str, Path, tuple[int, ...]], ...]) -> tuple[list[Ro
 
 
 def _row(row: dict, answered: dict[str, str], kind: tuple[str | None, str], unscored: set[str]) -> Row:
-    golds = [gold for gold in row.get("answers") or [row.get("output", "")] if gold]
+    golds = [gold for gold in row.get("answers") or [row.get("output", "")] if not languages.blank(gold)]
     return Row(
         row.get("instruction", ""),
         row.get("input", ""),
         golds,
         answered,
         {model: None if model in unscored else score(text, golds, *kind) for model, text in answered.items()},
-        {model: languages.identify(text)[0] if text.strip() else None for model, text in answered.items()},
+        {model: languages.identify(text)[0] if not languages.blank(text) else None for model, text in answered.items()},
     )
 
 

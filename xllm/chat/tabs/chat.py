@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from xllm import languages
 from xllm.chat import conversation
 from xllm.chat.service import Service
 from xllm.chat.tabs import status_line
@@ -74,7 +75,7 @@ class _Turns:
         self, request: gr.Request, message: str, current: str, messages: list, *chosen: object
     ) -> AsyncIterator[tuple]:
         before = plain(messages)
-        if not message.strip():
+        if languages.blank(message):
             yield as_it_is(before), gr.skip(), status_line.problem("Write a message first."), *UNCHANGED
             return
         asked = [*before, {"role": "user", "content": message}]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from xllm import languages
 from xllm.chat import conversation
 from xllm.chat.access import forget
 from xllm.chat.service import Service
@@ -12,7 +13,6 @@ from xllm.chat.tabs import status_line
 from xllm.chat.tabs.controls import PRIVATE, decoding, export, stops
 from xllm.chat.tabs.examples import PROMPTS
 from xllm.errors import XllmError
-from xllm.languages import name
 
 if TYPE_CHECKING:
     from xllm.inference.engine import Decoding
@@ -34,7 +34,7 @@ def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Text
         [list(prompt) for prompt in PROMPTS.values()],
         [instruction, text],
         label="Examples",
-        example_labels=[name(code) for code in PROMPTS],
+        example_labels=[languages.name(code) for code in PROMPTS],
         examples_per_page=len(PROMPTS),
         api_visibility="private",
     )
@@ -63,7 +63,7 @@ def build(service: Service, model: gr.Dropdown, settings: list) -> tuple[gr.Text
 
 def encoder(service: Service, instruction: str, text: str, template: str, model: str):
     """What makes the token ids of a prompt once the model is there. Raises XllmError where there is nothing to ask."""
-    if not instruction.strip():
+    if languages.blank(instruction):
         raise XllmError("Write an instruction first.")
     service.check_text(instruction, text)
 

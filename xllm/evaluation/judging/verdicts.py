@@ -100,7 +100,7 @@ def _reading(answers: Answers, row: dict) -> Question:
 
 def _fault(answer: str, answers: Answers) -> str | None:
     """Why an answer loses without being judged."""
-    if not answer:
+    if languages.blank(answer):
         return "empty"
     asked = language_asked(answers)
     told = told_language(answer, asked)

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from xllm import __version__
+from xllm import __version__, languages
 from xllm.artifacts import model_folder
 from xllm.errors import XllmError
 from xllm.files import sha256
@@ -76,7 +76,8 @@ def bertscore(rows: list[AnsweredRow], language: str, model: str) -> tuple[list[
         (number, row["prediction"], gold)
         for number, row in enumerate(rows)
         for gold in row.get("answers") or [row["output"]]
-        if row["prediction"].strip() and gold.strip()  # with transformers 5 the library fails at empty texts
+        # with transformers 5 the library fails at empty texts
+        if not (languages.blank(row["prediction"]) or languages.blank(gold))
     ]
     best: dict[int, float] = {}
     if pairs:

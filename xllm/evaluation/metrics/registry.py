@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from xllm import languages
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score
 from xllm.errors import XllmError, unknown
@@ -143,7 +144,7 @@ def scorable(answers: Answers) -> Answers:
     """The answers without those whose right label isn't published."""
     if answers.task != "label":
         return answers
-    return replace(answers, rows=[row for row in answers.rows if row["output"]])
+    return replace(answers, rows=[row for row in answers.rows if not languages.blank(row["output"])])
 
 
 def measure(answers: Answers, wanted: Wanted = USUAL) -> dict[str, Measured]:
