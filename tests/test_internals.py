@@ -202,6 +202,29 @@ def _():
         assert set(model.state_dict()) - set(untied_state(model)) == ({"lm_head.weight"} if tied else set())
 
 
+@means("transformers: model._get_dtype_plan and build_glob_alternation")
+def _():
+    from xllm.training.sharding import float32_names
+
+    norms = {
+        f"model.layers.{layer}.{name}_layernorm.weight" for layer in (0, 1) for name in ("input", "post_attention")
+    }
+    model = model_of(GptOssConfig(**WIDE, num_local_experts=2, num_experts_per_tok=1))
+    assert float32_names(model) == norms | {"model.norm.weight"} and not float32_names(model_of(LlamaConfig(**WIDE)))
+
+
+# xllm/training/saving.py
+
+
+@means("transformers: core_model_loading.revert_weight_conversion, of weights without values")
+def _():
+    from transformers.core_model_loading import revert_weight_conversion
+
+    with torch.device("meta"):
+        model = model_of(GptOssConfig(**WIDE, num_local_experts=2, num_experts_per_tok=1))
+    assert set(revert_weight_conversion(model, model.state_dict())) == set(model.state_dict())
+
+
 # xllm/training/trainer.py, xllm/training/checkpoint.py
 
 

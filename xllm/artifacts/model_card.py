@@ -81,7 +81,7 @@ def _metadata(card: Path) -> dict[str, Any]:
 
 def _license(folder: Path) -> dict[str, str]:
     """The licence that a folder has as text."""
-    for path in sorted(folder.glob("LICENSE*")):
+    for path in filter(Path.is_file, sorted(folder.glob("LICENSE*"))):
         said = path.read_text(encoding="utf-8", errors="replace")
         known = [name for name, words in LICENSES.items() if re.search(words, said)]
         return {"license": known[0]} if known else {"license": "other", "license_name": path.name.lower()}

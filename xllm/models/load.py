@@ -36,12 +36,25 @@ def check_bits(bits: int) -> None:
 
 def load_config(source: str) -> Any:
     """The configuration of a model's language part. Raises XllmError where it can't be read."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
         return AutoConfig.from_pretrained(source).get_text_config()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
         raise _unreadable("config", source, error) from error
+
+
+def check_generation(source: str) -> None:
+    """Raise XllmError where a model's generation config can't be read, and so the model neither."""
+    from transformers import GenerationConfig
+
+    try:
+        GenerationConfig.from_pretrained(source)
+    except OSError:
+        return  # there is none; the model's configuration says what there is to say
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise _unreadable("generation_config.json", source, error) from error
 
 
 def revision(source: str) -> str | None:
@@ -65,6 +78,8 @@ def skeleton(config: Any, dtype: "torch.dtype | None" = None) -> "PreTrainedMode
     try:
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float32)
+    except KeyError as error:  # a name in the configuration, of an activation for one, that transformers hasn't
+        raise XllmError(f"the configuration of this {config.model_type} model can't be: it names {error}") from error
     except ValueError as error:
         raise XllmError(f"a {config.model_type} model is not a causal language model") from error
 

@@ -10,6 +10,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
+from transformers.core_model_loading import build_glob_alternation
 
 from xllm.errors import XllmError
 
@@ -55,12 +56,22 @@ def untied_state(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 
 def whole_weights(model: PreTrainedModel, dtype: torch.dtype, *, keep: bool) -> dict[str, torch.Tensor]:
-    """The weights, put together one at a time on the CPU, for the rank that is to `keep` them; {} for the others."""
-    state = {}
+    """The weights in `dtype`, put together one at a time on the CPU, for the rank that is to `keep` them; {} for the
+    others. What the family wants in float32 stays so, and so do buffers, which aren't weights."""
+    state, cast = {}, {name for name, _ in model.named_parameters()} - float32_names(model)
     for name, weight in untied_state(model).items():
         if isinstance(weight, DTensor):
             weight = weight.to(torch.device("cuda")) if torch.cuda.is_available() else weight  # from where it was put
             weight = weight.full_tensor()
         if keep:
-            state[name] = weight.to("cpu", dtype)
+            state[name] = weight.to("cpu", dtype if name in cast else weight.dtype)
     return state
+
+
+def float32_names(model: PreTrainedModel) -> set[str]:
+    """The names of what a family's class keeps in float32 when a model is loaded in half precision."""
+    plan = model._get_dtype_plan(torch.float16)  # noqa: SLF001  nothing public names them, as patterns or otherwise
+    if not plan:
+        return set()
+    pattern, *_ = build_glob_alternation(list(plan))
+    return {name for name in model.state_dict() if pattern.search(name)}

@@ -1,55 +1,30 @@
 """`xllm train`: tune every weight of a base model on a mixture."""
 
 import contextlib
-import json
 import shlex
-import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig
 
-from xllm import cache, places
-from xllm.artifacts import model_card, model_folder
+from xllm import places
 from xllm.artifacts.run_info import RunInfo
 from xllm.cli import done
 from xllm.errors import XllmError
-from xllm.files import write_json
-from xllm.mixture.aliases import load_aliases, used
-from xllm.mixture.encoding import Encoded, check_lost, encode
-from xllm.mixture.load import load_mixture
-from xllm.mixture.lock import check_lock
-from xllm.mixture.mixture import Mixture, Selection
-from xllm.models.load import load_model, load_tokenizer
+from xllm.mixture.encoding import Encoded
+from xllm.models.load import load_model
 from xllm.packing.packed import make_losses
-from xllm.templates import chat_template
-from xllm.training import checkpoint, memory, monitor, resume
+from xllm.training import checkpoint, memory, monitor, resume, saving
 from xllm.training.flags import TrainFlags
 from xllm.training.flops import matrix_rate
 from xllm.training.held_out import Develop, Held
 from xllm.training.layout import Steps
-from xllm.training.plot import plot
+from xllm.training.prepared import Prepared, prepare
 from xllm.training.request import Request, read
-from xllm.training.sharding import shard, whole_weights
+from xllm.training.sharding import shard
 from xllm.training.step_lines import show_steps
 from xllm.training.trainer import StepTrainer
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What training reads: a base model's place and tokenizer, a mixture as token ids, and what the model is held to
-    meanwhile."""
-
-    source: str
-    tokenizer: PreTrainedTokenizerFast
-    mixture: Mixture
-    encoded: Encoded
-    held_out: Encoded | None
-    questions: Mixture | None
-    settings: dict[str, Any]  # all that decides what comes out of the run
 
 
 def train(flags: TrainFlags) -> None:
@@ -60,6 +35,7 @@ def train(flags: TrainFlags) -> None:
         prepared = prepare(request)
         if request.training.process_index == 0:
             resume.check(request.output, prepared.settings, keeps(request))
+            saving.rehearse(request, prepared, run)
         if request.data.prepare_only:
             return
         tune(request, prepared, run)
@@ -68,35 +44,6 @@ def train(flags: TrainFlags) -> None:
         named = request.output.parent == places.models()
         model = request.output.name if named else str(request.output)
         done(then=f"xllm infer {shlex.quote(model)} DATASET")
-
-
-def prepare(request: Request) -> Prepared:
-    """Load and encode the mixture. Raises XllmError where nothing is left to train on."""
-    data = request.data
-    source = model_folder.find(data.base)
-    tokenizer = load_tokenizer(source)
-    selection = Selection(
-        request.training.seed, data.mix_rows, data.mix_temperature, data.filter_parallel, data.drop_contaminated
-    )
-    mixture = load_mixture(data.mixture, "train", data.data_dir, selection)
-    if data.lock is not None:
-        check_lock(mixture, data.lock)
-    encoded = encode(mixture, tokenizer, request.template, data.model_max_length, data.num_proc)
-    if not len(encoded.kept):
-        raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
-    if data.max_lost is not None:
-        check_lost(encoded, data.max_lost)
-    if request.training.process_index == 0:
-        print(encoded)
-    held_out = None
-    if data.eval_mixture:
-        unseen = load_mixture(data.eval_mixture, data.eval_split, data.data_dir)
-        held_out = encode(unseen, tokenizer, request.template, data.model_max_length, data.num_proc)
-        if not len(held_out.kept):
-            raise XllmError(f"no row of {data.eval_mixture} has any response left")
-    questions = load_mixture(data.dev, data.eval_split, data.data_dir) if data.dev else None
-    facts = settings(request, source, mixture, encoded)
-    return Prepared(source, tokenizer, mixture, encoded, held_out, questions, facts)
 
 
 def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
@@ -116,17 +63,7 @@ def tune(request: Request, prepared: Prepared, run: RunInfo) -> None:
             summary = {"epoch": trainer.state.epoch, "total_flos": trainer.state.total_flos}
         else:
             summary = trainer.train(resume_from_checkpoint=str(start) if start else None).metrics
-        save(trainer, place, prepared.tokenizer.eos_token_id)
-        if first:
-            save_tokenizer(prepared.tokenizer, request.template, place)
-            for original in Path(prepared.source).glob("*.model"):  # sentencepiece's own file, which other tools want
-                shutil.copy(original, place)
-            aliases = used(prepared.mixture.text, load_aliases(places.data_root(request.data.data_dir)))
-            facts = prepared.settings | {"origin": model_card.origin(prepared.source), "aliases": aliases}
-            run.write(place / "run.json", **facts, tokens_per_micro_batch=trainer.steps.budget)
-            write_json(place / "train_results.json", {k: v for k, v in summary.items() if k != "train_loss"})
-            plot(place)
-            model_card.write(place)
+        saving.save(trainer, request, prepared, run, summary)
 
 
 def keeps(request: Request) -> bool:
@@ -134,31 +71,10 @@ def keeps(request: Request) -> bool:
     return request.training.save_strategy != "no"
 
 
-def settings(request: Request, source: str, mixture: Mixture, encoded: Encoded) -> dict[str, Any]:
-    """All that decides what comes out of a run."""
-    args, data = request.training, request.data
-    return {
-        "base": {"name": data.base, "sha256": cache.model_files(source)},
-        "mixture": mixture.facts(),
-        "encoding": {
-            "template": request.template,
-            "model_max_length": data.model_max_length,
-            "terms": [term.facts() for term in encoded.terms],
-        },
-        "rows_a_step": request.rows_a_step,
-        "processes": request.processes,
-        "training": json.loads(args.to_json_string()),
-    }
-
-
 def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     """A Trainer on float32 master weights, sharded where there are several processes; bf16 is for the computation."""
     args, data = request.training, request.data
     model = load_model(prepared.source, torch.float32)
-    # some bases carry sampling settings that don't go together, which `save_pretrained` would refuse in the end
-    model.generation_config.do_sample = model.generation_config.do_sample or bool(
-        model.generation_config.temperature or model.generation_config.top_p
-    )
     longest = max(encoded.longest for encoded in (prepared.encoded, prepared.held_out) if encoded)
     packed = make_losses(model, longest)
     budget = micro_batch_tokens(request, model.config, longest)
@@ -202,42 +118,3 @@ def steps_of(encoded: Encoded, request: Request, budget: int, packed: bool) -> S
     seed = args.seed if args.data_seed is None else args.data_seed
     ranks = {"rank": args.process_index, "ranks": args.world_size}
     return Steps(encoded.rows, request.rows_a_step, seed, budget, packed=packed, **ranks)
-
-
-def save(trainer: StepTrainer, folder: Path, eos: int) -> None:
-    """Write weights, configuration and the log. Every process calls it, the first one writes."""
-    first = trainer.is_world_process_zero()
-    # bf16 is what the model computed in, and what inference reads it in
-    dtype = torch.bfloat16 if trainer.args.bf16 else torch.float32
-    state = whole_weights(trainer.model, dtype, keep=first)
-    if first:
-        model = trainer.model
-        model.config.use_cache = True  # the Trainer turns it off for itself
-        _end_at(model, eos)
-        model.save_pretrained(folder, state_dict=state)
-        for config in _configs(model):
-            config.dtype = dtype
-        model.config.save_pretrained(folder)  # anew: `model.save_pretrained` writes the dtype of the master weights
-        trainer.state.save_to_json(str(folder / "trainer_state.json"))
-
-
-def _end_at(model: PreTrainedModel, eos: int) -> None:
-    """Let a model stop where training ended its responses, and where the base stopped besides."""
-    ending = model.generation_config.eos_token_id
-    others = [other for other in (ending if isinstance(ending, list) else [ending]) if other not in (None, eos)]
-    model.generation_config.eos_token_id = [eos, *others] if others else eos
-    for config in _configs(model):
-        config.eos_token_id = eos
-
-
-def _configs(model: PreTrainedModel) -> list[PreTrainedConfig]:
-    """A model's configuration, and that of its text part where it has several."""
-    return list({id(config): config for config in (model.config, model.config.get_text_config())}.values())
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerFast, template: str, folder: Path) -> None:
-    """Write the tokenizer with a chat template that asks as training did, not as the base was asked."""
-    tokenizer.chat_template = chat_template(template, tokenizer)
-    if tokenizer.chat_template is None:
-        print(f"no chat template: none gives the token ids of the template {template}", file=sys.stderr)
-    tokenizer.save_pretrained(folder)

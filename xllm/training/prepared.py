@@ -1,0 +1,77 @@
+"""What training reads, made ready: the mixture as token ids, and what decides the run."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
+
+from xllm import cache
+from xllm.artifacts import model_folder
+from xllm.errors import XllmError
+from xllm.mixture.encoding import Encoded, check_lost, encode
+from xllm.mixture.load import load_mixture
+from xllm.mixture.lock import check_lock
+from xllm.mixture.mixture import Mixture, Selection
+from xllm.models.load import load_tokenizer
+from xllm.training.request import Request
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training reads: a base model's place and tokenizer, a mixture as token ids, and what the model is held to
+    meanwhile."""
+
+    source: str
+    tokenizer: PreTrainedTokenizerFast
+    mixture: Mixture
+    encoded: Encoded
+    held_out: Encoded | None
+    questions: Mixture | None
+    settings: dict[str, Any]  # all that decides what comes out of the run
+
+
+def prepare(request: Request) -> Prepared:
+    """Load and encode the mixture. Raises XllmError where nothing is left to train on."""
+    data = request.data
+    source = model_folder.find(data.base)
+    tokenizer = load_tokenizer(source)
+    selection = Selection(
+        request.training.seed, data.mix_rows, data.mix_temperature, data.filter_parallel, data.drop_contaminated
+    )
+    mixture = load_mixture(data.mixture, "train", data.data_dir, selection)
+    if data.lock is not None:
+        check_lock(mixture, data.lock)
+    encoded = encode(mixture, tokenizer, request.template, data.model_max_length, data.num_proc)
+    if not len(encoded.kept):
+        raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
+    if data.max_lost is not None:
+        check_lost(encoded, data.max_lost)
+    if request.training.process_index == 0:
+        print(encoded)
+    held_out = None
+    if data.eval_mixture:
+        unseen = load_mixture(data.eval_mixture, data.eval_split, data.data_dir)
+        held_out = encode(unseen, tokenizer, request.template, data.model_max_length, data.num_proc)
+        if not len(held_out.kept):
+            raise XllmError(f"no row of {data.eval_mixture} has any response left")
+    questions = load_mixture(data.dev, data.eval_split, data.data_dir) if data.dev else None
+    facts = settings(request, source, mixture, encoded)
+    return Prepared(source, tokenizer, mixture, encoded, held_out, questions, facts)
+
+
+def settings(request: Request, source: str, mixture: Mixture, encoded: Encoded) -> dict[str, Any]:
+    """All that decides what comes out of a run."""
+    args, data = request.training, request.data
+    return {
+        "base": {"name": data.base, "sha256": cache.model_files(source)},
+        "mixture": mixture.facts(),
+        "encoding": {
+            "template": request.template,
+            "model_max_length": data.model_max_length,
+            "terms": [term.facts() for term in encoded.terms],
+        },
+        "rows_a_step": request.rows_a_step,
+        "processes": request.processes,
+        "training": json.loads(args.to_json_string()),
+    }
