@@ -1,13 +1,15 @@
 """Files: read with a message that names the line, written whole or not at all."""
 
+import gzip
 import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from xllm.errors import XllmError
 
@@ -81,9 +83,10 @@ def sha256(path: Path) -> str:
 
 def read_lines(path: Path | str) -> Iterator[str]:
     """The lines of a text file, one at a time, without their ends; "\\n" alone (or "\\r\\n") ends a line, since a
-    sentence may hold U+2028 and its kin. Raises XllmError, naming file and line, for what isn't UTF-8 text."""
+    sentence may hold U+2028 and its kin. A file named .gz is unpacked. Raises XllmError, naming file and line, for what
+    isn't UTF-8 text."""
     with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(_unpacked(file, path), start=1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -92,6 +95,17 @@ def read_lines(path: Path | str) -> Iterator[str]:
             if "\0" in text:
                 raise XllmError(f"{path}, line {number} holds a NUL character; is the file UTF-16, or not text at all?")
             yield text.removesuffix("\n").removesuffix("\r")
+
+
+def _unpacked(file: BinaryIO, path: Path | str) -> Iterator[bytes]:
+    if not str(path).endswith(".gz"):
+        yield from file
+        return
+    try:
+        with gzip.open(file) as inner:
+            yield from inner
+    except (OSError, EOFError, zlib.error) as error:
+        raise XllmError(f"{path} isn't a whole gzip file: {error}") from None
 
 
 def read_json(path: Path | str) -> Any:

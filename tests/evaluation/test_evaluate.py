@@ -431,9 +431,9 @@ def test_mistakes_are_one_line(cli, model, tmp_path, monkeypatch, words, message
     write_jsonl(tmp_path / "twice.jsonl", [row, row])
     write_jsonl(tmp_path / "bare.jsonl", [{"id": "1", "output": "a"}])
     write_jsonl(tmp_path / "odd.jsonl", [{**row, "output": "abc", "answers": "abc"}])
-    write_jsonl(tmp_path / "number.jsonl", [{**row, "output": "a", "id": 1}])
+    write_jsonl(tmp_path / "number.jsonl", [{**row, "output": "a", "id": ["1"]}])
     write_jsonl(tmp_path / "label.jsonl", [{**row, "output": "Perhaps", "labels": ["Yes", "No"]}])
-    write_jsonl(tmp_path / "list.jsonl", [[]])
+    write_jsonl(tmp_path / "list.jsonl", [[], []])
     (tmp_path / "half.jsonl").write_text('{"output": "a", "prediction": "\\ud800"}')
     (tmp_path / "halves.jsonl").write_text('{"output": "a", "answers": ["\\udc00"], "prediction": "a"}')
     measured = {"output": "a", "labels": ["a"], "prediction": "a", "label_scores": {"a": {"per_token": -1}}}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from xllm import records
-from xllm.artifacts import file_names, model_folder, references
+from xllm.artifacts import file_names, model_folder, references, shapes
 from xllm.errors import XllmError, unknown
 from xllm.files import read_json, read_jsonl, read_lines
 from xllm.records import AnsweredRow
@@ -26,6 +26,7 @@ class Answers:
     task: str | None  # what kind of answer is asked for: the TASK of its loading script
     language: str | None  # of the answers; of the inputs where these are labels
     rows: list[AnsweredRow]
+    told: tuple[str, ...] = ()  # what is to be said of how they were read
 
     def __post_init__(self) -> None:
         # here, since the task may be known later than the rows are
@@ -68,7 +69,7 @@ def facts_of(path: Path) -> Path | None:
 def of_file(path: Path) -> list[Answers]:
     """The answers in a file, by the dataset that they answer. What kind they are is in the file's run.json; where there
     is none, it isn't known. Raises XllmError where the rows aren't those that were asked."""
-    rows, facts = read(path), facts_of(path)
+    (rows, told), facts = read_told(path), facts_of(path)
     if facts is not None:
         return _as_asked(path, rows, facts)
     names = sorted({row.get("from", path.stem) for row in rows})
@@ -76,13 +77,26 @@ def of_file(path: Path) -> list[Answers]:
         raise XllmError(
             f"{path} mixes datasets ({', '.join(names[:3])}), and has no run.json, which says what they are"
         )
-    for row in rows:
+    kept, left_out = _with_golds(path, rows)
+    return [Answers(names[0], None, None, kept, (*told, *left_out))]
+
+
+def _with_golds(path: Path, rows: list[AnsweredRow]) -> tuple[list[AnsweredRow], list[str]]:
+    """The rows that can be scored: those with a right answer, out of its labels where there are any; and what to say of
+    the others. Raises XllmError where none can."""
+    kept, why = [], []
+    for number, row in enumerate(rows, start=1):
         if "output" not in row and row.get("answers"):
             row["output"] = row["answers"][0]
-        _check_label(path, row)
-        if "output" not in row:
-            raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output' to score against; or name a --dataset")
-    return [Answers(names[0], None, None, rows)]
+        name = f"a row (id {row['id']})" if "id" in row else f"row {number}"
+        fault = f"{name} has no 'output' to score against" if "output" not in row else _label_fault(row, name)
+        if fault is None:
+            kept.append(row)
+        else:
+            why.append(fault)
+    if not kept:
+        raise XllmError(f"{path}: {why[0]}; or name a --dataset")
+    return kept, [f"{path}: {len(why)} of {len(rows):,} rows can't be scored: {why[0]}"] if why else []
 
 
 def of_texts(hypotheses: Path, references: Path, sources: Path | None, language: str, task: str) -> list[Answers]:
@@ -107,13 +121,25 @@ def read(path: Path) -> list[AnsweredRow]:
     """The rows of a file of answers, with the input as it was asked where the model had it in other words, and no
     prediction where a row failed.
 
-    Raises XllmError where a row isn't one, has no prediction, or an id comes twice.
+    Raises XllmError where a row isn't one, or an id comes twice.
     """
+    return read_told(path)[0]
+
+
+def read_told(path: Path) -> tuple[list[AnsweredRow], list[str]]:
+    """The same, and what to say of how they were read where `infer` hasn't written them."""
     if not path.is_file():
         raise XllmError(f"there is no file {path}")
-    rows, known = read_jsonl(path), set()
+    if facts_of(path):
+        return _checked(path, read_jsonl(path)), []
+    found = shapes.read(path)
+    return _checked(path, found.rows), ["; ".join([f"{path}: {len(found.rows):,} {found.shape}", *found.remarks])]
+
+
+def _checked(path: Path, rows: list[dict[str, Any]]) -> list[AnsweredRow]:
     if not rows:
         raise XllmError(f"{path} has no rows")
+    known = set()
     for number, row in enumerate(rows, start=1):
         _check(row, f"{path}, row {number}")
         key = (row.get("from"), row.get("id"))
@@ -156,10 +182,12 @@ def _is_score(score: object) -> bool:
     return isinstance(score, dict) and all(isinstance(score.get(name), int | float) for name in LABEL_MEASURES)
 
 
-def _check_label(where: Path, row: AnsweredRow) -> None:
+def _label_fault(row: AnsweredRow, name: str) -> str | None:
+    """What is wrong with the right label of a row, where something is."""
     labels = [label.strip() for label in row.get("labels", [])]
     if row.get("output") and "labels" in row and row["output"].strip() not in labels:
-        raise XllmError(f"{where}: the output of a row (id {row.get('id')}) is none of its labels: {labels[:5]}")
+        return f"the output of {name} is none of its labels: {labels[:5]}"
+    return None
 
 
 def _as_asked(path: Path, rows: list[AnsweredRow], file: Path) -> list[Answers]:
@@ -174,7 +202,8 @@ def _as_asked(path: Path, rows: list[AnsweredRow], file: Path) -> list[Answers]:
             raise unknown(f"dataset of a row in {path}", str(row.get("from")), terms, "its run.json names these")
         if "output" not in row:
             raise XllmError(f"{path}: a row (id {row.get('id')}) has no 'output'; answer again: infer --overwrite")
-        _check_label(path, row)
+        if fault := _label_fault(row, f"a row (id {row.get('id')})"):
+            raise XllmError(f"{path}: {fault}")
     if "ids_sha256" in facts and facts["ids_sha256"] != records.ids_sha256(rows):
         raise XllmError(f"{path} has other rows than were asked; answer again: infer --overwrite")
     found = [Answers(name, *kind, [row for row in rows if row["from"] == name]) for name, kind in terms.items()]

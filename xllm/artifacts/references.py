@@ -5,7 +5,8 @@ import io
 import json
 import tokenize
 import warnings
-from typing import cast
+from collections.abc import Callable
+from typing import Any
 
 from xllm.records import AnsweredRow
 
@@ -19,7 +20,7 @@ def apart(task: str | None, rows: list[AnsweredRow]) -> list[AnsweredRow]:
 
 def _apart(row: AnsweredRow) -> AnsweredRow:
     listed = [] if row.get("answers") else texts(row["output"])
-    return cast(AnsweredRow, row | {"output": listed[0], "answers": listed}) if listed else row
+    return row | {"output": listed[0], "answers": listed} if listed else row
 
 
 def texts(text: str) -> list[str]:
@@ -28,8 +29,9 @@ def texts(text: str) -> list[str]:
     text = text.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return []
-    with warnings.catch_warnings(action="ignore"):  # of a backslash, which needn't be doubled
-        for read in (json.loads, _literals):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a backslash, which needn't be doubled
+        for read in READERS:
             try:
                 found = read(text)
             except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -39,7 +41,7 @@ def texts(text: str) -> list[str]:
     return []
 
 
-def _literals(text: str) -> list[object]:
+def _literals(text: str) -> list[str]:
     """The strings of a list as Python or numpy writes it. Raises ValueError or SyntaxError where it is none."""
     found = ast.literal_eval(text)
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
@@ -47,3 +49,6 @@ def _literals(text: str) -> list[object]:
     # one by one: to Python, strings without commas between them are one string
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return [ast.literal_eval(token.string) for token in tokens if token.type == tokenize.STRING]
+
+
+READERS: tuple[Callable[[str], Any], ...] = (json.loads, _literals)

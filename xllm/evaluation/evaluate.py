@@ -9,11 +9,11 @@ from tabulate import tabulate
 
 from xllm import languages
 from xllm.artifacts import answers, file_names, model_card, scores
-from xllm.artifacts.answers import ANSWERED, Answers, read
+from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score, Scored
 from xllm.cli import done
 from xllm.errors import XllmError
-from xllm.evaluation import kinds
+from xllm.evaluation import elsewhere, kinds
 from xllm.evaluation.flags import EvaluateFlags
 from xllm.evaluation.flaws import KINDS, shares
 from xllm.evaluation.metrics import classification, registry
@@ -43,8 +43,10 @@ def evaluate(flags: EvaluateFlags) -> None:
     if flags.lang is not None:
         languages.check(flags.lang)
     sheets = _sheets(flags)
-    lacking = _check_kinds(sheets, named=len(flags.what) != 1 or flags.what[0].endswith(".jsonl"))
+    lacking = _check_kinds(sheets, named=len(flags.what) != 1 or bool(elsewhere.files(flags.what)))
     registry.check([own for sheet in sheets for own in sheet.answers if not kinds.lacks(own)], wanted)
+    for line in (line for sheet in sheets for own in sheet.answers for line in own.told):
+        print(line, file=sys.stderr)
     found = [_score(sheet, wanted) for sheet in sheets]
     written = [_write(sheet, scored, flags) for sheet, scored in zip(sheets, found, strict=True) if sheet.output]
     for folder in {sheet.file.parent.parent: None for sheet in sheets if sheet.model}:
@@ -84,9 +86,8 @@ def _sheets(flags: EvaluateFlags) -> list[Sheet]:
         return [_texts(flags.what, texts, flags.lang, flags.task or "translation", flags.dataset)]
     if not flags.what:
         raise XllmError("evaluate needs a MODEL, a FILE.jsonl, or --hypotheses and --references; see: --help")
-    if flags.what[0].endswith(".jsonl"):
-        split = flags.split or TEST
-        return [_file(Path(path), flags.task, flags.lang, flags.dataset, split) for path in flags.what]
+    if files := elsewhere.files(flags.what):
+        return [_file(path, flags.task, flags.lang, flags.dataset, flags.split or TEST) for path in files]
     if flags.dataset is not None:
         raise XllmError("--dataset has no effect on a model's answers, which say what they answer")
     return _model(flags.task, flags.lang, *flags.what)
@@ -113,7 +114,7 @@ def _answered(file: Path, model: str, task: str | None, language: str | None) ->
 
 
 def _file(path: Path, task: str | None, language: str | None, dataset: str | None, split: str) -> Sheet:
-    name = path.name.removesuffix(".jsonl").removesuffix(".inference")
+    name = elsewhere.name_of(path)
     if answers.facts_of(path):
         if dataset is not None:
             raise XllmError(f"--dataset has no effect on {path}, whose run.json says what it holds")
@@ -123,7 +124,7 @@ def _file(path: Path, task: str | None, language: str | None, dataset: str | Non
     if dataset is not None and (task or language):
         raise XllmError(f"--{'task' if task else 'lang'} has no effect with --dataset, which says what it is")
     output = path.with_name(f"{name}{scores.ENDING}")
-    own = of_dataset_elsewhere(path, dataset, split) if dataset else kinds.read(path, task, language)
+    own = elsewhere.of_dataset(path, dataset, split) if dataset else kinds.read(path, task, language)
     if path.with_name(f"{name}{answers.ENDING}").exists() and not path.name.endswith(answers.ENDING):
         raise XllmError(f"{output} is for the scores of {name}{answers.ENDING}; give {path.name} another name")
     return Sheet(name, own, path, output)
@@ -197,33 +198,3 @@ def _interval(score: Score) -> tuple[str, str]:
 
 def _table(lines: list[list], header: list[str]) -> str:
     return tabulate(lines, header, disable_numparse=True)
-
-
-def of_dataset_elsewhere(path: Path, dataset: str, split: str) -> list[Answers]:
-    """The predictions of a file, by id, for a split of a dataset of the data root, which says what is right.
-
-    Raises XllmError where the ids are others than the dataset's, or rows say that they come from another one.
-    """
-    from xllm.mixture.load import load_mixture
-
-    mixture, rows = load_mixture(dataset, split), read(path)
-    if len(mixture.terms) > 1:
-        raise XllmError(f"--dataset {dataset}: it must be one dataset, or ids don't tell rows apart")
-    [term], answered = mixture.terms, {row.get("id"): row for row in rows}
-    if len({record["id"] for record in mixture}) < len(mixture):
-        raise XllmError(f"--dataset {dataset} has rows twice; each answer is scored once")
-    for row in rows:
-        if row.get("from", term.name) != term.name:
-            raise XllmError(f"{path}: a row (id {row.get('id')}) comes from {row['from']}, not from {dataset}")
-    asked = {record["id"] for record in mixture}
-    name = f"{dataset} (split {split})"
-    wrong = {f"has ids that {name} lacks": set(answered) - asked, f"lacks ids of {name}": asked - set(answered)}
-    for what, ids in wrong.items():
-        if ids:
-            raise XllmError(f"{path} {what}: {len(ids)}, {min(map(str, ids))!r} for one")
-    found = [
-        {**record, **{column: row[column] for column in ANSWERED if column in row}}
-        for record in mixture
-        for row in [answered[record["id"]]]
-    ]
-    return [Answers(term.name, term.task, term.language, found)]

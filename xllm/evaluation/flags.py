@@ -21,8 +21,8 @@ def language(source: str = "run.json") -> Any:
 @dataclass(frozen=True)
 class EvaluateFlags(Flags):
     what: tuple[str, ...] = word(
-        "MODEL [DATASET …]: what infer wrote, of all datasets if none is named. FILE.jsonl …: predictions from "
-        "elsewhere. Nothing with --hypotheses.",
+        "MODEL [DATASET …]: what infer wrote, of all datasets if none is named. FILE …: predictions from elsewhere, "
+        "as .jsonl, .json, .csv or .txt, by their shape. Nothing with --hypotheses.",
         many=True,
         default=(),
     )
@@ -30,7 +30,7 @@ class EvaluateFlags(Flags):
     tokenize: str | None = flag(TOKENIZE, shown="auto, by the target language")
     lang: str | None = language()
     task: str | None = task()
-    dataset: str | None = flag("The dataset that FILE.jsonl answers, by id.")
+    dataset: str | None = flag("The dataset that FILE answers, by id, or in its order where there are no ids.")
     split: str | None = flag("The split of --dataset.", shown="test", needs=("dataset",))
     hypotheses: str | None = flag("Answers in a text file, a line each.", metavar="FILE")
     references: str | None = flag("The right answers to --hypotheses, a line each.", metavar="FILE")
