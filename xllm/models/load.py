@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from xllm.artifacts.model_folder import is_folder
 from xllm.errors import XllmError
 from xllm.files import read_json
+from xllm.models import empty_tokens
 
 if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
     import torch
@@ -86,22 +87,42 @@ def skeleton(config: Any, dtype: "torch.dtype | None" = None) -> "PreTrainedMode
 
 def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":
     """A model's tokenizer. Raises XllmError where there is none, or none that knows character offsets."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, LookupError, RecursionError) as error:  # the last where unk_token is ""
-        raise _unreadable("tokenizer", source, error) from error
+    tokenizer = _read_tokenizer(source)
     if not tokenizer(
         "a", add_special_tokens=False
     ).input_ids:  # where files are missing, transformers makes an empty one
         raise XllmError(f"cannot read the tokenizer of {source}: it has no vocabulary")
     if not tokenizer.is_fast:
         raise XllmError(f"the tokenizer of {source} has no fast version, which the label boundary needs")
-    if not tokenizer.eos_token or tokenizer.eos_token_id is None:  # the first LLaMA folders had ""
-        raise XllmError(f"the tokenizer of {source} has no eos token, so that no answer could end")
+    if not tokenizer.eos_token or tokenizer.eos_token_id is None:
+        file = empty_tokens.empty(source).get("eos_token", empty_tokens.CONFIG)
+        raise XllmError(
+            f"the tokenizer of {source} has no eos token, so that no answer could end; set eos_token in {file}"
+        )
     _repair_bos(tokenizer)
     return cast("PreTrainedTokenizerFast", tokenizer)
+
+
+def _read_tokenizer(source: str) -> Any:
+    """A tokenizer as its files have it, but with special tokens in place of empty ones (`empty_tokens`)."""
+    from transformers import AutoTokenizer, LlamaTokenizer
+
+    is_llama = empty_tokens.names_llama(source)
+    replaced = empty_tokens.settings(source, is_llama)
+    # transformers knows the class by one spelling alone, and reads LLaMA's file otherwise where it doesn't know it
+    kind = LlamaTokenizer if is_llama and empty_tokens.from_sentencepiece(source) else AutoTokenizer
+    try:
+        tokenizer = kind.from_pretrained(source, **replaced)
+    except (OSError, ValueError, LookupError) as error:
+        raise _unreadable("tokenizer", source, error) from error
+    except RecursionError as error:
+        found = ", ".join(f"{name} in {file}" for name, file in empty_tokens.empty(source).items())
+        raise XllmError(f"the tokenizer of {source} has empty special tokens; set {found or 'unk_token'}") from error
+    for name, token in replaced.items():  # one that it lacks was given an id beyond its own
+        if isinstance(token, str) and getattr(tokenizer, f"{name}_id") >= tokenizer.vocab_size:
+            file = empty_tokens.empty(source)[name]
+            raise XllmError(f"the vocabulary of {source} has no {token}; set {name} in {file} to what it has instead")
+    return tokenizer
 
 
 def _repair_bos(tokenizer: Any) -> None:
