@@ -78,7 +78,11 @@ class JudgeFlags(Flags):
         metavar="X",
         shown="0",
     )
-    max_tokens: int = flag("The longest reply, in tokens.", 1024, least=1)
+    max_tokens: int = flag(
+        "The longest reply, in tokens; a cut one is no verdict. More than 5 % without one end in exit code 3.",
+        1024,
+        least=1,
+    )
     concurrency: int = flag("Calls made at a time.", 4, least=1)
     timeout: float = flag("Seconds after which a call without a reply is made again.", 120.0, above=0)
     retries: int = flag("How often a call is made again, at most.", 5, least=0)

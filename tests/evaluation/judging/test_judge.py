@@ -385,13 +385,62 @@ def test_replies_without_scores_are_counted_and_paid_but_decide_nothing(judge, m
     server.reply = lambda prompt: next(text for mark, text in replies.items() if mark in prompt)
     a, b = model("a", [GOOD] * 7), model("b", [PLAIN] * 7)
     outcome = judge(a, b)
-    assert outcome.code == 0 and verdicts(a) == [None, None, None, None, "tie", "tie", None]
+    assert outcome.code == 3 and verdicts(a) == [None, None, None, None, "tie", None, None]
+    assert [row["replies"][0].get("unread") for row in read_jsonl(output(a))] == [
+        *("no verdict", "no verdict", "not from 1 to 10", "not from 1 to 10", None, "two verdicts", "no verdict")
+    ]
+    assert "mieval_zh: 12 of 14 replies are no verdict" in outcome.err.splitlines()[-1]
+    assert "6 of 7 rows are left out of the scores" in outcome.err and "more than 5% are too many" in outcome.err
     assert read_jsonl(output(a))[4]["replies"][0]["scores"] == [7.5, 7]
     found = scores_of(a)
-    assert found["parse_failures"].value == pytest.approx(1000 / 14) and found["parse_failures"].count == 14
-    assert found["tie_rate"].count == 2 and cell(outcome, "no verdict: replies not understood") == "5"
-    assert cell(outcome, "replies not understood").startswith("10 of 14") and len(server.asked) == 14
+    assert found["parse_failures"].value == pytest.approx(1200 / 14) and found["parse_failures"].count == 14
+    assert found["tie_rate"].count == 1 and cell(outcome, "no verdict: replies not understood") == "6"
+    assert cell(outcome, "ties") == "1: 100.0 % of 1, 6 unread"
+    reasons = "12 of 14; 6: no verdict; 4: not from 1 to 10; 2: two verdicts"
+    assert cell(outcome, "replies not understood") == reasons and len(server.asked) == 14
     assert cell(outcome, "tokens read, written").endswith(", 98")
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "unread"),
+    [
+        ({"content": "YES"}, "length", "finish_reason length"),
+        ({"content": "YES"}, "content_filter", "finish_reason content_filter"),
+        ({"content": None, "tool_calls": [{"id": "1"}]}, "tool_calls", "finish_reason tool_calls"),
+        ({"content": "<think>It is YES"}, "stop", "it ends in a thought"),
+        ({"content": "", "reasoning_content": "YES"}, "stop", "no verdict"),
+        ({"content": None, "reasoning_content": "Is it YES? It"}, "length", "finish_reason length"),
+        ({"content": "YES", "reasoning_content": "NO, it"}, "stop", None),
+        ({"content": "YES"}, None, None),
+        ({"content": "YES"}, "eos", None),
+        ({"content": [{"type": "thinking", "thinking": []}, {"type": "text", "text": "YES"}]}, "stop", None),
+    ],
+)
+def test_a_reply_that_isn_t_whole_is_kept_with_its_reason_and_is_no_verdict(
+    judge, model, server, message, reason, unread
+):
+    server.trouble = {"": [json.dumps({"choices": [{"message": message, "finish_reason": reason}]})]}
+    a = model("a", ["他们丢了 309 分"], "xquad_zh", "qa", input=[CONTEXT], answers=[["308"]])
+    outcome = judge(a, dataset="xquad_zh")
+    [row] = read_jsonl(output(a, name="xquad_zh.judge"))
+    [reply] = row["replies"]
+    assert len(server.asked) == 1 and (row["verdict"], reply.get("unread")) == (None if unread else "YES", unread)
+    assert outcome.code == (3 if unread else 0) and reply["text"] == ("" if not message["content"] else reply["text"])
+    if unread:
+        told = f"1 of 1 replies are no verdict ({unread}: 1), 1 of 1 rows are left out of the scores"
+        assert told in outcome.err and ("--max_tokens" in outcome.err) == (reason == "length")
+        assert judge(a, dataset="xquad_zh").code == 3 and len(server.asked) == 1  # told again, not asked again
+
+
+def test_few_unread_replies_are_told_and_no_more(judge, model, server):
+    a = model(
+        "a", [f"他们丢了 {n} 分" for n in range(40)], "xquad_zh", "qa", input=[CONTEXT] * 40, answers=[["x"]] * 40
+    )
+    server.reply = lambda prompt: "Perhaps." if re.search(r" [12] 分", prompt) else "YES"
+    outcome = judge(a, dataset="xquad_zh")
+    assert outcome.code == 0 and cell(outcome, "right") == "38: 100.0 % (90.8 to 100.0) of 38, 2 unread"
+    server.reply = lambda prompt: "Perhaps." if re.search(r" [123] 分", prompt) else "YES"
+    assert judge(a, dataset="xquad_zh", overwrite=True).code == 3
 
 
 def test_an_order_without_any_score_can_t_be_balanced(judge, model, server):
@@ -563,7 +612,7 @@ def test_one_model_s_answers_to_questions_are_right_or_wrong(judge, model, serve
     server.reply = None
     server.text = lambda prompt: "Hard to say." if "mumble" in prompt else rule(prompt)
     outcome = judge(a, dataset="xquad_zh")
-    assert outcome.code == 0 and len(server.asked) == 4
+    assert outcome.code == 3 and len(server.asked) == 4
     assert verdicts(a, "xquad_zh.judge") == ["YES", "YES", "NO", "NO", "NO", None]
     found = scores_of(a, "xquad_zh.judge")
     assert (found["judge_yes"].value, found["judge_yes"].count, found["parse_failures"].value) == (40, 5, 25)

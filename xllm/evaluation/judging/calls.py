@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from xllm.artifacts.journal import Journal
 from xllm.errors import XllmError
+from xllm.evaluation.judging.replies import AT_THE_LIMIT, WHOLE
 
 KEY = "OPENAI_API_KEY"  # the variable of the environment; the key is nowhere else
 NO_KEY = "none"  # local servers take any text for a key, and the client insists on one
@@ -67,7 +68,8 @@ def connect(endpoint: Endpoint):
 
 def ask(client, endpoint: Endpoint, prompts: dict[str, str], notes: Journal) -> dict[str, str]:
     """Get a reply to every prompt that the journal has none of; a reply has `text`, `prompt_tokens`,
-    `completion_tokens` (None where the endpoint doesn't count) and, where it was cut, `cut`.
+    `completion_tokens` (None where the endpoint doesn't count) and, where it isn't whole, the `finish_reason`, with
+    `cut` where that is the length limit.
 
     Returns why some are still without one, by key. Raises XllmError where the endpoint refuses all, or is out of reach.
     """
@@ -197,7 +199,7 @@ def read(body: bytes) -> dict:
     try:
         content = json.loads(body)
         choice, usage = content["choices"][0], content.get("usage")
-        text = choice["message"]["content"]
+        text = _text(choice["message"]["content"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         start = " ".join(body[:80].decode("utf-8", "replace").split())
         raise Unusable(f"its body begins with {start!r}" if start else "its body is empty") from None
@@ -207,6 +209,16 @@ def read(body: bytes) -> dict:
     reply = {"text": (text or "").encode("utf-8", "replace").decode("utf-8")}  # half a surrogate pair can't be written
     for kind in ("prompt_tokens", "completion_tokens"):
         reply[kind] = counts[kind] if isinstance(counts.get(kind), int) else None
-    if choice.get("finish_reason") == "length":
-        reply["cut"] = True
+    reason = choice.get("finish_reason")
+    if isinstance(reason, str) and reason.lower() not in WHOLE:
+        reply["finish_reason"] = reason
+        reply |= {"cut": True} if reason.lower() in AT_THE_LIMIT else {}
     return reply
+
+
+def _text(content: object) -> object:
+    """The text of a message whose content is in parts, without those that are thoughts."""
+    if not isinstance(content, list):
+        return content
+    parts = [part["text"] for part in content if isinstance(part, dict) and part.get("type") in ("text", "output_text")]
+    return "".join(parts)

@@ -24,16 +24,22 @@ def judge(flags: JudgeFlags) -> None:
     should be, or an empty one, loses without a call. One model: whether answers to reading questions are right.
 
     Each reply is in a journal at once: the same command resumes after a kill, and makes the calls again that failed.
+    Where calls failed, or more than 5 % of replies are no verdict, the exit code is 3.
     """
     request, prices = _request(flags), tally.prices(flags.price_in, flags.price_out)
     tallies = run(request, calls.connect(request.endpoint), read(request, flags.dataset), flags)
     print(tally.table(model_folder.names_apart(flags.models), tallies, prices))
-    if failed := [reason for own in tallies for reason in own.failed]:
+    unread, failed = tally.warning(tallies), [reason for own in tallies for reason in own.failed]
+    if failed:
+        if unread:
+            print(f"warning: {unread}", file=sys.stderr)
         rows = sum(len(own.rows) for own in tallies)
         raise RowsFailed(
             f"{len(failed)} of {rows} rows have no verdict, since calls failed ({failed[0]}); "
             "the same command makes these again"
         )
+    if unread:
+        raise RowsFailed(unread)
     done(then=f"xllm report {' '.join(flags.models)}")
 
 

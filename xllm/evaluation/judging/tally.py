@@ -1,6 +1,7 @@
 """What a judge's verdicts come to: scores, and the table that shows them."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -11,9 +12,11 @@ from xllm.artifacts.scores import Score, Scored
 from xllm.errors import XllmError
 from xllm.evaluation.intervals import share
 from xllm.evaluation.judging import verdicts
+from xllm.evaluation.judging.replies import NOTHING
 from xllm.evaluation.judging.verdicts import Protocol
 
 MILLION = 1_000_000
+MOST_UNREAD = 0.05  # of replies, or rows, before a score isn't to be trusted
 TOKENS = ("prompt_tokens", "completion_tokens")
 
 
@@ -23,6 +26,7 @@ class Tally:
 
     rows: list[dict]
     scored: Scored
+    protocol: Protocol
 
     @property
     def replies(self) -> list[dict]:
@@ -32,6 +36,22 @@ class Tally:
     def failed(self) -> list[str]:
         """Why calls failed, of every row that has no verdict for it."""
         return [row["failed"] for row in self.rows if "failed" in row]
+
+    @property
+    def unread(self) -> Counter[str]:
+        """Why replies say nothing, and how many."""
+        return Counter(reply.get("unread", NOTHING) for reply in self.replies if not self.protocol.legible(reply))
+
+    @property
+    def undecided(self) -> int:
+        """How many rows have no verdict since replies can't be read."""
+        return sum(row["verdict"] is None and "failed" not in row for row in self.rows)
+
+    @property
+    def too_many_unread(self) -> bool:
+        """Whether scores leave out more than they may."""
+        asked = sum(bool(row["replies"]) for row in self.rows)
+        return self.unread.total() > MOST_UNREAD * len(self.replies) or self.undecided > MOST_UNREAD * asked
 
     def tokens(self, kind: str) -> int:
         """Those that the API has counted."""
@@ -62,7 +82,7 @@ def count(protocol: Protocol, answers: Answers, rows: list[dict], signature: str
     shares = [share(name, flags, signature) for name, flags in kinds.items()]
     found = [_score(name, [holds(row) for row in rows], signature) for name, holds in protocol.metrics.items()]
     scores = [score for score in found if score is not None]
-    return Tally(rows, Scored(answers.name, answers.task, answers.language, scores, shares))
+    return Tally(rows, Scored(answers.name, answers.task, answers.language, scores, shares), protocol)
 
 
 def _score(name: str, holds: list[bool | None], signature: str) -> Score | None:
@@ -75,6 +95,23 @@ def sign_test(wins: int, losses: int) -> float:
     """How likely chance alone makes wins and losses differ as much, two-sided; ties say nothing."""
     fewer, total = min(wins, losses), wins + losses
     return min(1.0, 2 * sum(math.comb(total, few) for few in range(fewer + 1)) / 2**total)
+
+
+def warning(tallies: list[Tally]) -> str | None:
+    """What is said where scores leave out too much for replies that can't be read."""
+    told = []
+    for own in tallies:
+        if own.too_many_unread:
+            reasons = ", ".join(f"{reason}: {number}" for reason, number in own.unread.most_common())
+            told.append(
+                f"{own.scored.name}: {own.unread.total()} of {len(own.replies)} replies are no verdict ({reasons}), "
+                f"{own.undecided} of {len(own.rows)} rows are left out of the scores"
+            )
+    if not told:
+        return None
+    cut = any(reply.get("cut") for own in tallies for reply in own.replies)
+    then = "--overwrite with a larger --max_tokens judges again" if cut else "replies are in the .judge.jsonl"
+    return f"{'; '.join(told)}; more than {MOST_UNREAD:.0%} are too many to trust the scores ({then})"
 
 
 def table(names: list[str], tallies: list[Tally], prices: tuple[float, float] | None) -> str:
@@ -106,19 +143,16 @@ def _right(own: Tally) -> dict[str, str]:
 def _calls(own: Tally, prices: tuple[float, float] | None) -> dict[str, str]:
     """What was lost on the way, and what it took."""
     gated = {model: sum(model in row["gated"] for row in own.rows) for model in "AB"}
-    parsed = next(share for share in own.scored.shares if share.metric == "parse_failures")
-    unread = f"{round(parsed.value * parsed.count / 100)} of {parsed.count}"
-    cut = sum(bool(reply.get("cut")) for reply in own.replies)
+    unread = [f"{own.unread.total()} of {len(own.replies)}"]
+    unread += [f"{number}: {reason}" for reason, number in own.unread.most_common()]
     uncounted = sum(None in (reply[kind] for kind in TOKENS) for reply in own.replies)
     read, written = map(own.tokens, TOKENS)
     lines = {
         "rows": str(len(own.rows)),
         "lost without a call": ", ".join(f"{model} {number}" for model, number in gated.items() if number) or "0",
         "no verdict: calls failed": str(len(own.failed)),
-        "no verdict: replies not understood": str(
-            sum(row["verdict"] is None and "failed" not in row for row in own.rows)
-        ),
-        "replies not understood": f"{unread}; {cut} were cut at the length limit",
+        "no verdict: replies not understood": str(own.undecided),
+        "replies not understood": "; ".join(unread),
         "tokens read, written": f"{read:,}, {written:,}" + (f" ({uncounted} replies uncounted)" if uncounted else ""),
     }
     if prices is not None:
@@ -132,9 +166,8 @@ def _with_share(number: int, own: Tally, metric: str) -> str:
 
 def _share(own: Tally, metric: str) -> str:
     score = next((score for score in own.scored.scores if score.metric == metric), None)
-    return _told(score) if score else ""
-
-
-def _told(score: Score) -> str:
+    if score is None:
+        return ""
     ends = "" if score.low is None else f" ({score.low:.1f} to {score.high:.1f})"
-    return f"{score.value:.1f} %{ends} of {score.count}"
+    left = f", {own.undecided} unread" if own.undecided else ""
+    return f"{score.value:.1f} %{ends} of {score.count}{left}"

@@ -9,7 +9,6 @@ An answer in another language than it should be loses without a call, and so doe
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -18,14 +17,12 @@ from typing import Any
 from xllm import languages, prompts
 from xllm.artifacts.answers import Answers
 from xllm.evaluation.flaws import LONG_ENOUGH, SURE, language_asked, told_language
+from xllm.evaluation.judging.replies import Unread, said
+from xllm.evaluation.judging.reply_answers import yes_or_no
+from xllm.evaluation.judging.reply_scores import scores
 from xllm.templates import plain
 
 ORDERS = ("AB", "BA")
-SCORE = re.compile(  # with what judges put around it: **Score of answer 1:** 8/10
-    r"score of answer[ \[]*([12])[\]*_ ]*[:：][*_ ]*(\d+(?:\.\d+)?)(?: ?/ ?10)?[*_. ]*$", re.IGNORECASE | re.MULTILINE
-)
-YES_OR_NO = re.compile(r"\W*(yes|no)\s*(?:[^\w\s]|\n|$)", re.IGNORECASE)
-THOUGHT = re.compile(r".*</think>", re.DOTALL)  # of judges that think before they answer, by some servers
 EPSILON = 1e-9  # between means that are equal but for their rounding
 
 
@@ -36,7 +33,7 @@ class Protocol:
     name: str
     prompt: str
     said: str  # what is read in a reply, by this name, None where it can't be
-    read: Callable[[str | None, str], Any]  # the order of the answers, the text → what the judge said
+    read: Callable[[str | None, str], Any]  # the order of the answers, the text → what the judge said; raises Unread
     verdict: Callable[[list[dict]], str | None]  # replies as read → the verdict; None where they don't suffice
     metrics: dict[str, Callable[[dict], bool | None]]  # metric → whether it holds for a row; None: it doesn't count
 
@@ -123,9 +120,9 @@ def keys(number: int, order: str | None, samples: int) -> list[str]:
 
 
 def judged(
-    protocol: Protocol, questions: Sequence[Question], samples: int, replies: dict[str, dict], failed: dict[str, str]
+    protocol: Protocol, questions: Sequence[Question], samples: int, made: dict[str, dict], failed: dict[str, str]
 ) -> list[dict]:
-    """What is known of each row in the end: its verdict, None where calls `failed` or replies can't be read."""
+    """What is known of each row in the end: its verdict, None where calls `failed`, or those `made` can't be read."""
     rows = []
     for number, question in enumerate(questions):
         found, reasons = [], []
@@ -134,8 +131,7 @@ def judged(
                 if key in failed:
                     reasons.append(failed[key])
                     continue
-                said = protocol.read(order, THOUGHT.sub("", replies[key]["text"]))
-                found.append({**({"order": order} if order else {}), protocol.said: said, **replies[key]})
+                found.append(_heard(protocol, order, made[key]))
         verdict = question.verdict
         if verdict is None and not reasons:
             verdict = protocol.verdict(found)
@@ -144,30 +140,36 @@ def judged(
     return rows
 
 
-def read_scores(order: str | None, text: str) -> list[float] | None:
-    """The scores of A and B in a reply, whichever came first; None where it lacks one, or one isn't 1 to 10."""
-    found = {answer: float(score) for answer, score in SCORE.findall(text)}  # the last of each
-    if set(found) != {"1", "2"} or not all(1 <= score <= 10 for score in found.values()):
-        return None
-    scores = [found["1"], found["2"]]
-    return scores if order == ORDERS[0] else scores[::-1]
+def _heard(protocol: Protocol, order: str | None, reply: dict) -> dict:
+    """A reply with what it says, and where it says nothing, why."""
+    heard, unread = None, {}
+    try:
+        heard = protocol.read(order, said(reply))
+    except Unread as reason:
+        unread = {"unread": str(reason)}
+    return {**({"order": order} if order else {}), protocol.said: heard, **unread, **reply}
 
 
-def read_answer(order: str | None, text: str) -> str | None:
-    """YES or NO; None where a reply begins with neither."""
-    found = YES_OR_NO.match(text)
-    return found.group(1).upper() if found else None
+def read_scores(order: str | None, text: str) -> list[float]:
+    """The scores of A and B in a reply, whichever came first. Raises Unread."""
+    found = scores(text)
+    return found if order == ORDERS[0] else found[::-1]
 
 
-def better(replies: list[dict]) -> str | None:
+def read_answer(order: str | None, text: str) -> str:
+    """YES or NO. Raises Unread."""
+    return yes_or_no(text)
+
+
+def better(heard: list[dict]) -> str | None:
     """A, B or tie, by the mean of all samples and orders; None where an order has no scores, and can't balance."""
-    gaps = [_gap(replies, order) for order in ORDERS]
+    gaps = [_gap(heard, order) for order in ORDERS]
     return None if None in gaps else _sign(fmean(gaps))
 
 
-def _gap(replies: list[dict], order: str) -> float | None:
+def _gap(heard: list[dict], order: str) -> float | None:
     """By how much A is better on the mean, in one order."""
-    gaps = [reply["scores"][0] - reply["scores"][1] for reply in replies if reply["order"] == order and reply["scores"]]
+    gaps = [reply["scores"][0] - reply["scores"][1] for reply in heard if reply["order"] == order and reply["scores"]]
     return fmean(gaps) if gaps else None
 
 
@@ -183,9 +185,9 @@ def agree(row: dict) -> bool | None:
     return None if None in gaps else _sign(gaps[0]) == _sign(gaps[1])
 
 
-def mostly_yes(replies: list[dict]) -> str | None:
+def mostly_yes(heard: list[dict]) -> str | None:
     """YES where more than half of the samples say so; None where none says anything."""
-    said = [reply["answer"] == "YES" for reply in replies if reply["answer"]]
+    said = [reply["answer"] == "YES" for reply in heard if reply["answer"]]
     return ("YES" if fmean(said) > 0.5 else "NO") if said else None
 
 
