@@ -5,8 +5,8 @@ language, as x-LLM uses it: it ends with the colon, and the response follows it 
 """
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from xllm.errors import XllmError, unknown
 
@@ -43,9 +43,26 @@ TEXT = "text"  # no prompt: all that a record holds is trained on, as in continu
 TEMPLATES: dict[str, Callable[[str, str], str]] = {"alpaca": alpaca, "raw": raw, TEXT: raw}
 
 
+TEXT_FIELDS = ("instruction", "input", "output")
+
+
 def plain(instruction: str, input: str, output: str) -> str:
     """What a record says, without any prompt around it."""
     return "\n\n".join(part for part in (instruction, input, output) if part)
+
+
+def text_of(record: Mapping[str, Any], field: str | None) -> str:
+    """What is trained on of a record with the template TEXT: all that it says, or one of TEXT_FIELDS."""
+    return record[field] if field else plain(*(record[name] for name in TEXT_FIELDS))
+
+
+def check_text_field(field: str | None, template: str) -> None:
+    """Raise XllmError where a `field` of records is named, but the template takes an instruction, input and output."""
+    if field is not None and template != TEXT:
+        raise XllmError(
+            f"--text_field {field} goes with plain text alone (METHOD continue, or --template text), "
+            f"not with the template {template}"
+        )
 
 
 def check_template(name: str, *others: str) -> str:

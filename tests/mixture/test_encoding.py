@@ -8,7 +8,7 @@ from xllm.errors import XllmError
 from xllm.mixture.encoding import check_lost, encode, encode_batch
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
-from xllm.templates import alpaca
+from xllm.templates import TEXT_FIELDS, alpaca
 
 AWKWARD = [
     ("Say it.", "", "Plain."),
@@ -108,3 +108,67 @@ def test_a_tokenizer_that_ends_texts_itself_gives_one_eos(llama):
     assert tokenizer("x").input_ids[-1] == tokenizer.eos_token_id
     [ids], *rest = encode_batch(row, tokenizer, "alpaca", 512)
     assert ids.tolist() == plain.tolist() and rest == [[first], [length]]
+
+
+RECORDS = [("Name a mill.", "by the river " * 30, "the old one"), ("Go.", "", "gone")]
+
+
+@pytest.mark.parametrize("field", [None, "instruction", "input", "output"])
+def test_plain_text_is_a_field_of_a_record_or_all_of_it(tokenizer, root, field):
+    (root / "alpaca").mkdir()
+    records = [dict(zip(TEXT_FIELDS, row, strict=True)) for row in RECORDS]
+    (root / "alpaca" / "alpaca_en.json").write_text(json.dumps(records))
+    encoded = encode(load_mixture("alpaca_en", "train"), tokenizer, "text", 16, text_field=field)
+    blocks = []
+    for record in records:
+        text = record[field] if field else "\n\n".join(filter(None, record.values()))
+        ids = tokenizer(text + tokenizer.eos_token).input_ids
+        own = [ids[start : start + 16] for start in range(0, len(ids), 16)]
+        blocks += [block for block in own if len(block) > 1] or [[]]  # nothing comes before a single token
+    assert [row.tolist() for row in encoded.rows["input_ids"]] == blocks
+    assert encoded.terms[0].dropped == ([] in blocks)
+
+
+def test_the_text_of_continue_train_is_that_of_the_field_input(tokenizer, sample):
+    """The reference trains on a record's input and eos, without masking any of it."""
+    rows = encode(load_mixture("alpaca_en", "train"), tokenizer, "text", 512, text_field="input").rows
+    inputs = [row["input"] for row in load_mixture("alpaca_en", "train")]
+    assert len(rows) == len(inputs)
+    for row, text in zip(rows, inputs, strict=True):
+        ids = tokenizer(text + tokenizer.eos_token).input_ids
+        assert row["input_ids"].tolist() == (ids if len(ids) > 1 else [])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "MODEL", "alpaca_en", "--text_field", "input"], "not with the template alpaca"),
+        (["train", "MODEL", "alpaca_en", "finetune", "--text_field", "output"], "METHOD continue, or --template text"),
+        (["train", "MODEL", "alpaca_en", "continue", "--text_field", "text"], "'text'"),
+        (["plan", "MODEL", "alpaca_en", "--text_field", "input"], "not with the template alpaca"),
+        (["preview", "alpaca_en", "--model", "MODEL", "--text_field", "input"], "not with the template alpaca"),
+        (["perplexity", "MODEL", "xquad_en", "--text_field", "input"], "not with the template alpaca"),
+        (["mixture", "alpaca_en", "--model", "MODEL", "--text_field", "input"], "not with the template alpaca"),
+        (["mixture", "alpaca_en", "--text_field", "input"], "--model"),
+        (
+            ["perplexity", "MODEL", "mieval_en", "--template", "text", "--text_field", "output"],
+            "no row of mieval_en has an output",
+        ),
+    ],
+)
+def test_a_field_that_has_no_effect_is_refused(cli, llama, sample, words, message):
+    outcome = cli(*(llama if word == "MODEL" else word for word in words))
+    assert outcome.code == 2 and message in outcome.err and not outcome.out
+
+
+def test_every_command_that_reads_a_mixture_takes_it(cli, llama, sample, tmp_path):
+    words = ("--template", "text", "--text_field", "input", "--json", tmp_path / "x.json")
+    found = {}
+    for name, front in {"plan": (llama, "alpaca_en"), "mixture": ("alpaca_en", "--model", llama)}.items():
+        assert cli(name, *front, *words).code == 0
+        found[name] = json.loads((tmp_path / "x.json").read_text())
+    words = ("train", llama, "alpaca_en", "continue", "--text_field", "input", "--max_steps", 1, "--output_dir")
+    assert cli(*words, tmp_path / "out").code == 0
+    [term] = json.loads((tmp_path / "out" / "run.json").read_text())["encoding"]["terms"]
+    assert term["target_tokens"] == found["mixture"]["terms"][0]["target_tokens"] == found["plan"]["targets"]
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["encoding"]["text_field"] == "input"

@@ -60,6 +60,7 @@ class PerplexityFlags(Flags):
         choices=(*sorted(TEMPLATES), CHAT),
         shown=TEMPLATE,
     )
+    text_field: str | None = of_mixture.text_field()
     split: str = flag("The split of the dataset.", "test")
     data_dir: str | None = of_mixture.data_dir()
     json: str | None = flag("Write the same as JSON.", metavar="FILE")

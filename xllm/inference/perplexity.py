@@ -22,7 +22,7 @@ from xllm.mixture.load import load_mixture
 from xllm.models.load import check_weights, load_tokenizer
 from xllm.packing.prefix_tree import attend_by_tree, log_probabilities
 from xllm.records import Row
-from xllm.templates import CHAT, TEXT, check_wording, plain, word
+from xllm.templates import CHAT, TEXT, check_text_field, check_wording, text_of, word
 
 
 def perplexity(flags: PerplexityFlags) -> None:
@@ -36,11 +36,13 @@ def perplexity(flags: PerplexityFlags) -> None:
     tokenizer = load_tokenizer(source)
     check_weights(source)
     template = check_wording(flags.template or model_folder.template_of(flags.model), tokenizer, flags.model)
+    check_text_field(flags.text_field, template)
     mixture = load_mixture(flags.dataset, flags.split, flags.data_dir)
-    rows = [row for row in mixture if template == TEXT or not languages.blank(row["output"])]
+    field = flags.text_field if template == TEXT else "output"
+    rows = [row for row in mixture if not languages.blank(text_of(row, field))]
     if not rows:
-        raise XllmError(f"no row of {flags.dataset} has an output")
-    prompts, outputs = texts(rows, template, tokenizer)
+        raise XllmError(f"no row of {flags.dataset} has an {field}" if field else f"{flags.dataset} has no text")
+    prompts, outputs = texts(rows, template, tokenizer, field)
     ids, starts = encode_texts(prompts, outputs, tokenizer, special=template != CHAT)
     sums = log_likelihoods(source, ids, starts, flags.dataset)
     tokens = [len(row) - start for row, start in zip(ids, starts, strict=True)]
@@ -68,12 +70,12 @@ def log_likelihoods(source: str, ids: list[list[int]], starts: list[int], datase
     return sums
 
 
-def texts(rows: list[Row], template: str, tokenizer) -> tuple[list[str], list[str]]:
-    """What comes before the targets of each row, and the targets."""
+def texts(rows: list[Row], template: str, tokenizer, field: str | None) -> tuple[list[str], list[str]]:
+    """What comes before the targets of each row, and the targets, which are a `field` of it or all of it."""
+    targets = [text_of(row, field) for row in rows]
     if template == TEXT:
-        return [""] * len(rows), [plain(row["instruction"], row["input"], row["output"]) for row in rows]
-    pairs = [(row["instruction"], row["input"]) for row in rows]
-    return word(pairs, template, tokenizer), [row["output"] for row in rows]
+        return [""] * len(rows), targets
+    return word([(row["instruction"], row["input"]) for row in rows], template, tokenizer), targets
 
 
 def summary(rows: list[Row], sums: dict[int, float], tokens: list[int], outputs: list[str]) -> list[dict]:

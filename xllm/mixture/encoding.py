@@ -27,7 +27,7 @@ from xllm.loading import scripts
 from xllm.mixture import aliases, draw, filters, grammar, load, mixture, overlap, quality
 from xllm.mixture.filters import kept
 from xllm.mixture.mixture import Mixture
-from xllm.templates import TEMPLATES, TEXT, plain
+from xllm.templates import TEMPLATES, TEXT, TEXT_FIELDS, text_of
 
 if TYPE_CHECKING:  # mixing does without transformers until there is something to tokenize
     from transformers import PreTrainedTokenizerFast
@@ -120,19 +120,22 @@ class Encoded:
 
 
 def encode(
-    mixture: Mixture, tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int, num_proc: int = 1
+    mixture: Mixture,
+    tokenizer: "PreTrainedTokenizerFast",
+    template: str,
+    max_length: int,
+    num_proc: int = 1,
+    text_field: str | None = None,
 ) -> Encoded:
     """Encode a mixture for training, once: what it comes to is kept in the cache.
 
     `template` is a key of TEMPLATES, `max_length` counts tokens, `num_proc` processes share the work; what they make
-    doesn't depend on their number.
+    doesn't depend on their number. `text_field` is for `text_of`.
     """
     if num_proc < 1:
         raise XllmError(f"--num_proc {num_proc}: it must be 1 or more")
-    key = cache.key(
-        CODE, mixture.facts(), tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, template, max_length
-    )
-    how = Wording(tokenizer, template, max_length)
+    how = Wording(tokenizer, template, max_length, text_field)
+    key = cache.key(CODE, mixture.facts(), *how.facts())
     folder = cache.folder(f"tokens/{key}", lambda place: _write(place, kept(mixture), how, num_proc))
     terms = [DatasetTokens.read(facts) for facts in json.loads((folder / "terms.json").read_text())]
     return Encoded(datasets.Dataset.from_file(str(folder / "tokens.arrow")).with_format("numpy"), terms)
@@ -148,6 +151,12 @@ class Wording:
     tokenizer: "PreTrainedTokenizerFast"
     template: str
     max_length: int
+    text_field: str | None = None
+
+    def facts(self) -> list[Any]:
+        """What of it decides the token ids."""
+        backend, eos = self.tokenizer.backend_tokenizer.to_str(), self.tokenizer.eos_token_id
+        return [backend, eos, self.template, self.max_length, self.text_field]
 
 
 @dataclass(frozen=True)
@@ -218,10 +227,11 @@ class _Worker:
 
 def _encode(work: Work, part: int, start: int) -> Batch:
     """The batch of a part that begins at row `start`."""
-    (name, rows), template, max_length = work.parts[part], work.how.template, work.how.max_length
+    (name, rows), how = work.parts[part], work.how
+    template, max_length = how.template, how.max_length
     stop = min(start + BATCH, len(rows))
     batch = rows[start:stop]
-    ids, first, lengths = encode_batch(batch, work.how.tokenizer, template, max_length)
+    ids, first, lengths = encode_batch(batch, how.tokenizer, template, max_length, how.text_field)
     dropped = first >= np.minimum(lengths, max_length)
     lost = np.maximum(0, lengths - np.maximum(max_length, first))
     counts = {
@@ -272,7 +282,11 @@ def check_lost(encoded: Encoded, most: str) -> None:
 
 
 def encode_batch(
-    batch: dict[str, list[Any]], tokenizer: "PreTrainedTokenizerFast", template: str, max_length: int
+    batch: dict[str, list[Any]],
+    tokenizer: "PreTrainedTokenizerFast",
+    template: str,
+    max_length: int,
+    text_field: str | None = None,
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """For columns of records: each row's token ids (int32, `max_length` at most), its prompt's length, and how many
     tokens it had before it was cut.
@@ -284,7 +298,8 @@ def encode_batch(
     """
     records = list(zip(batch["instruction"], batch["input"], batch["output"], strict=True))
     if template == TEXT:
-        ids, first = encode_texts([""] * len(records), [plain(*record) for record in records], tokenizer)
+        texts = [text_of(dict(zip(TEXT_FIELDS, record, strict=True)), text_field) for record in records]
+        ids, first = encode_texts([""] * len(records), texts, tokenizer)
     else:
         asked = [TEMPLATES[template](*record[:2]) for record in records]
         ids, first = encode_texts(asked, [record[2] for record in records], tokenizer)

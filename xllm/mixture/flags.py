@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xllm.cli import Flags, flag, switch, word
-from xllm.templates import TEMPLATES
+from xllm.templates import TEMPLATES, TEXT_FIELDS
 
 DATA_DIR = "The data root."
 DATA_DIR_SHOWN = "$XLLM_DATA_DIR, else data/"
@@ -16,6 +16,15 @@ def data_dir() -> Any:
 
 def template(*needs: str) -> Any:
     return flag("The prompt.", "alpaca", choices=sorted(TEMPLATES), needs=needs)
+
+
+def text_field(*needs: str) -> Any:
+    return flag(
+        "The field of a record that is its plain text, with the template text.",
+        choices=TEXT_FIELDS,
+        shown="all of the record",
+        needs=needs,
+    )
 
 
 def model_max_length(*needs: str) -> Any:
@@ -48,6 +57,7 @@ class MixtureFlags(Flags):
     model: str | None = flag("Count target tokens too, by the tokenizer of this model.")
     model_max_length: int = model_max_length("model")
     template: str = template("model")
+    text_field: str | None = text_field("model")
     split: str = flag("The split.", "train")
     duplicates: bool = switch("Count rows that a dataset has more than once, and rows that several datasets share.")
     parallel: bool = switch("Count the flaws of parallel text.")
@@ -70,6 +80,7 @@ class PreviewFlags(Flags):
     n: int = flag("How many rows to show, spread over the mixture.", 3, least=1)
     split: str = flag("The split.", "train")
     template: str = template()
+    text_field: str | None = text_field()
     model_max_length: int = model_max_length()
     html: str | None = flag("Write the same as a page.", metavar="FILE")
     data_dir: str | None = data_dir()

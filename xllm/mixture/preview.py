@@ -16,6 +16,7 @@ from xllm.mixture.encoding import Encoded, encode
 from xllm.mixture.flags import PreviewFlags
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
+from xllm.templates import check_text_field
 
 MASKED, TRAINED = "cyan", "bold green"
 BINS = 12  # lines of the histogram
@@ -29,9 +30,10 @@ def preview(flags: PreviewFlags) -> None:
     """
     if flags.html is not None:
         check_name(Path(flags.html))
+    check_text_field(flags.text_field, flags.template)
     tokenizer = load_tokenizer(model_folder.find(flags.model))
     mixture = load_mixture(flags.mixture, flags.split, flags.data_dir)
-    encoded = encode(mixture, tokenizer, flags.template, flags.model_max_length)
+    encoded = encode(mixture, tokenizer, flags.template, flags.model_max_length, text_field=flags.text_field)
     kept = encoded.kept
     if not len(kept):
         raise XllmError(f"no row has any response left within --model_max_length {flags.model_max_length} tokens")

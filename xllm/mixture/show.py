@@ -18,6 +18,7 @@ from xllm.mixture.load import load_mixture, load_tests
 from xllm.mixture.lock import write_lock
 from xllm.mixture.mixture import Mixture, Selection
 from xllm.models.load import load_tokenizer
+from xllm.templates import check_text_field
 
 WORST = 10  # overlapping rows shown
 
@@ -30,6 +31,7 @@ def mixture(flags: MixtureFlags) -> None:
     selection = Selection(
         flags.seed, flags.mix_rows, flags.mix_temperature, flags.filter_parallel, flags.drop_contaminated
     )
+    check_text_field(flags.text_field, flags.template)
     tokenizer = None if flags.model is None else load_tokenizer(model_folder.find(flags.model))
     loaded = load_mixture(flags.mixture, flags.split, flags.data_dir, selection)
     tests = load_tests(flags.against, flags.data_dir)
@@ -64,7 +66,7 @@ def counted(flags: MixtureFlags, loaded: Mixture, left: Mixture, tokenizer: Any)
     if tokenizer is None:
         terms = [term.counts() for term in left.terms]
     else:
-        encoded = encode(loaded, tokenizer, flags.template, flags.model_max_length, flags.num_proc)
+        encoded = encode(loaded, tokenizer, flags.template, flags.model_max_length, flags.num_proc, flags.text_field)
         terms = [term.facts() for term in encoded.terms]
     if flags.duplicates:
         terms = [term | more for term, more in zip(terms, overlap.duplicates(left), strict=True)]

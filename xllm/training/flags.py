@@ -28,6 +28,7 @@ class TrainFlags(Flags):
     output_dir: str | None = flag("The new model's folder, in place of model/NAME.", metavar="FOLDER")
     data_dir: str | None = of_mixture.data_dir()
     template: str | None = flag("The prompt.", choices=sorted(TEMPLATES), shown="alpaca; text with the METHOD continue")
+    text_field: str | None = of_mixture.text_field()
     model_max_length: int = of_mixture.model_max_length()
     global_batch_size: int | None = flag(
         "Rows of an optimizer step, over all processes.", least=1, shown=str(recipe.BATCH)
@@ -105,5 +106,6 @@ class PlanFlags(Flags):
     num_train_epochs: float | None = flag("Epochs.", above=0, shown=recipe.SHOWN["num_train_epochs"].default)
     model_max_length: int = of_mixture.model_max_length()
     template: str = of_mixture.template()
+    text_field: str | None = of_mixture.text_field()
     json: str | None = flag("Write the same as JSON.", metavar="FILE")
     data_dir: str | None = of_mixture.data_dir()

@@ -13,6 +13,7 @@ from xllm.files import write_json
 from xllm.mixture.encoding import encode
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_config, load_tokenizer, skeleton
+from xllm.templates import check_text_field
 from xllm.training import memory, recipe
 from xllm.training.flags import PlanFlags
 from xllm.training.flops import costs
@@ -29,8 +30,9 @@ def plan(flags: PlanFlags) -> None:
     """
     source = model_folder.find(flags.base)
     config, length = load_config(source), flags.model_max_length
+    check_text_field(flags.text_field, flags.template)
     mixture = load_mixture(flags.mixture, "train", flags.data_dir)
-    encoded = encode(mixture, load_tokenizer(source), flags.template, length)
+    encoded = encode(mixture, load_tokenizer(source), flags.template, length, text_field=flags.text_field)
     if not len(encoded.kept):
         raise XllmError(f"no row has any response left within --model_max_length {length} tokens")
     model = skeleton(config)

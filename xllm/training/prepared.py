@@ -42,7 +42,8 @@ def prepare(request: Request) -> Prepared:
     mixture = load_mixture(data.mixture, "train", data.data_dir, selection)
     if data.lock is not None:
         check_lock(mixture, data.lock)
-    encoded = encode(mixture, tokenizer, request.template, data.model_max_length, data.num_proc)
+    how = request.template, data.model_max_length, data.num_proc, data.text_field
+    encoded = encode(mixture, tokenizer, *how)
     if not len(encoded.kept):
         raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
     if data.max_lost is not None:
@@ -52,7 +53,7 @@ def prepare(request: Request) -> Prepared:
     held_out = None
     if data.eval_mixture:
         unseen = load_mixture(data.eval_mixture, data.eval_split, data.data_dir)
-        held_out = encode(unseen, tokenizer, request.template, data.model_max_length, data.num_proc)
+        held_out = encode(unseen, tokenizer, *how)
         if not len(held_out.kept):
             raise XllmError(f"no row of {data.eval_mixture} has any response left")
     questions = load_mixture(data.dev, data.eval_split, data.data_dir) if data.dev else None
@@ -69,6 +70,7 @@ def settings(request: Request, source: str, mixture: Mixture, encoded: Encoded) 
         "encoding": {
             "template": request.template,
             "model_max_length": data.model_max_length,
+            "text_field": data.text_field,
             "terms": [term.facts() for term in encoded.terms],
         },
         "rows_a_step": request.rows_a_step,

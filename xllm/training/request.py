@@ -14,7 +14,7 @@ from xllm.cli import TRUE
 from xllm.errors import XllmError
 from xllm.files import check_name
 from xllm.models.load import load_config, skeleton, window
-from xllm.templates import TEXT
+from xllm.templates import TEXT, check_text_field
 from xllm.training import recipe, resume
 from xllm.training.flags import CONTINUE, TrainFlags
 
@@ -43,6 +43,8 @@ def read(flags: TrainFlags) -> Request:
         raise XllmError(f"--model_max_length {length} is longer than the model's window of {seen}")
     if flags.method == CONTINUE and flags.template not in (None, TEXT):
         raise XllmError(f"--template {flags.template}: the METHOD continue trains on plain text, without a prompt")
+    template = flags.template or (TEXT if flags.method == CONTINUE else "alpaca")
+    check_text_field(flags.text_field, template)
     output = _output(flags)
     processes = int(os.environ.get("WORLD_SIZE") or (flags.prepare_only and os.environ.get("NPROC")) or 1)
     _check_sharding(flags, processes)
@@ -53,7 +55,6 @@ def read(flags: TrainFlags) -> Request:
     if training.n_gpu > 1 and not flags.prepare_only:
         raise XllmError(f"one process sees {training.n_gpu} GPUs; use all: {SEVERAL}, or one: CUDA_VISIBLE_DEVICES=0")
     assert flags.prepare_only or training.world_size == processes
-    template = flags.template or (TEXT if flags.method == CONTINUE else "alpaca")
     return Request(output, template, rows, processes, flags, training)
 
 
