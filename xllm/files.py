@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from xllm import locks
 from xllm.errors import XllmError
 
 LONGEST_NAME = 255  # bytes in a file's name, on every file system in common use
@@ -34,16 +35,19 @@ def partial(path: Path) -> Path:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a place beside `path` to write a file or a folder to; it becomes `path` only if the block ends well."""
+    """Give a place beside `path` to write a file or a folder to; it becomes `path` only if the block ends well.
+
+    Raises XllmError where another process is writing it."""
     place = partial(check_name(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove(place)
-    try:
-        yield place
-        open_to_readers(place)
-        place.replace(path)
-    finally:
+    with locks.held(place.with_suffix(".lock.partial"), f"writing {path}"):
         remove(place)
+        try:
+            yield place
+            open_to_readers(place)
+            place.replace(path)
+        finally:
+            remove(place)
 
 
 def open_to_readers(place: Path) -> None:

@@ -143,7 +143,10 @@ def test_without_checkpoints_the_same_command_starts_over_in_the_same_folder(cli
     until(process, lambda: lines(folder) > 2)
     assert f"log: {folder / 'log.jsonl'}" in log.read_text() and not list(tmp_path.glob(".*"))
     second = cli(*words)
-    assert second.code == 2 and "another process is training in" in second.err
+    assert second.code == 2
+    assert (
+        f"another process is training in {folder}, log {folder / 'log.jsonl'} (process {process.pid} on" in second.err
+    )
     kill(process)
 
     (folder / "left.safetensors").touch()

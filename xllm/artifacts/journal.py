@@ -11,6 +11,7 @@ from typing import Any
 
 import filelock
 
+from xllm import locks
 from xllm.artifacts.run_info import differences
 from xllm.errors import XllmError
 from xllm.files import read_json, remove, write_json
@@ -69,11 +70,7 @@ def begin(folder: Path, settings: dict[str, Any], overwrite: bool) -> filelock.F
     `overwrite`, it begins anew then.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise XllmError(f"another process is writing to {folder}") from None
+    lock = locks.take(folder / LOCK, f"writing to {folder}")
     try:
         check(folder, settings)
     except XllmError:

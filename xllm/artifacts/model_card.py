@@ -10,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from xllm import languages
-from xllm.artifacts import file_names, scores
+from xllm.artifacts import file_names, model_folder, scores
 from xllm.artifacts.scores import Scored
 from xllm.errors import XllmError
 from xllm.files import read_json, whole
@@ -54,13 +54,14 @@ def origin(source: str) -> dict[str, str | None]:
         facts = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
         fetched = facts.get("fetched") if isinstance(facts, dict) else None
         card = folder / "README.md"
-        name = fetched if isinstance(fetched, str) else folder.resolve().name
+        cached = model_folder.snapshot(source)
+        name = fetched if isinstance(fetched, str) else cached[0] if cached else folder.resolve().name
         own = _license(folder)
     else:
         from huggingface_hub import try_to_load_from_cache
 
-        cached = try_to_load_from_cache(source, "README.md")
-        name, card = source, Path(cached if isinstance(cached, str) else "")
+        found = try_to_load_from_cache(source, "README.md")
+        name, card = source, Path(found if isinstance(found, str) else "")
     stated = _metadata(card)
     if isinstance(stated.get("license"), str):
         keys = ("license", "license_name", "license_link")

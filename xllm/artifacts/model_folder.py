@@ -61,14 +61,34 @@ def is_folder(path: Path) -> bool:
 
 
 def folder_of(name: str) -> Path:
-    """Where what belongs to a model is kept, its answers for one: its own folder, or for a hub id one in model/."""
+    """Where what belongs to a model is kept, its answers for one: its own folder, or for a hub id, and for the folder
+    that the hub's cache has of it, one in model/."""
     source = find(name)
-    return Path(source) if is_folder(Path(source)) else places.models() / source.replace("/", "--")
+    if not is_folder(Path(source)):
+        return places.models() / source.replace("/", "--")
+    cached = snapshot(source)
+    return places.models() / cached[0].replace("/", "--") if cached else Path(source)
+
+
+def snapshot(source: str) -> tuple[str, str] | None:
+    """The hub id and the commit of a folder of the hub's cache, models--ORG--NAME/snapshots/COMMIT; None for others.
+
+    The hub allows no `--` in the names themselves."""
+    folder = Path(source).resolve()
+    kind, *parts = folder.parent.parent.name.split("--")
+    if folder.parent.name != "snapshots" or kind != "models" or not parts:
+        return None
+    return "/".join(parts), folder.name
 
 
 def short_name(name: str) -> str:
-    """The last part of a model's path or hub id, which names what is made from it."""
-    return Path(name).resolve().name if is_folder(Path(name)) else name.rstrip("/").split("/")[-1]
+    """The last part of a model's folder, as it is called behind all links, or of its hub id; it names what is made from
+    the model, so that it is the same however the model was typed."""
+    folder = next((folder for folder in candidates(name) if is_folder(folder)), None)
+    if folder is None:
+        return name.rstrip("/").split("/")[-1]
+    cached = snapshot(str(folder))
+    return cached[0].split("/")[-1] if cached else folder.resolve().name
 
 
 def names_apart(names: Sequence[str]) -> list[str]:
@@ -79,7 +99,8 @@ def names_apart(names: Sequence[str]) -> list[str]:
 
 def run_facts(name: str) -> dict[str, Any]:
     """What run.json says of how a model was tuned; empty for a model that wasn't tuned here."""
-    path = folder_of(name) / "run.json"
+    source = Path(find(name))
+    path = (source if is_folder(source) else folder_of(name)) / "run.json"
     facts = read_json(path) if path.is_file() else {}
     if not isinstance(facts, dict) or not isinstance(facts.get("encoding", {}), dict):
         raise XllmError(f"{path} doesn't say how the model was tuned; remove it, or tune again")

@@ -47,7 +47,7 @@ class Request:
         """All that decides what the answers are."""
         task = self.task
         return {
-            "model": cache.model_files(self.source) or [self.source, revision(self.source)],
+            "model": self._model(),
             "precision": str(device_and_dtype()[1]),
             "mixture": self.mixture.facts(),
             "template": task.template,
@@ -58,6 +58,12 @@ class Request:
             "engine": self.args.engine,
             "bits": task.bits,
         }
+
+    def _model(self) -> object:
+        """Which model it is: its hub id and commit, typed as such or as the folder of the cache, else its files."""
+        if cached := model_folder.snapshot(self.source):
+            return list(cached)
+        return cache.model_files(self.source) or [self.source, revision(self.source)]
 
 
 def infer(flags: InferFlags) -> None:

@@ -186,6 +186,8 @@ def _explain(error: BaseException, term: str, script: Path, root: Path, homepage
         error = error.__cause__  # `datasets` wraps what a generator raises
     if isinstance(error, XllmError):
         return error if term in str(error) else XllmError(f"{term}: {error}")
+    if isinstance(error, OSError) and cache.is_at_fault(error):
+        return cache.unusable(error)
     if isinstance(error, FileNotFoundError) and error.filename:
         return XllmError(_missing(term, Path(error.filename), root) + (f"; to get it: {homepage}" if homepage else ""))
     if isinstance(error, ImportError) and (what := _unimported(error, script)):

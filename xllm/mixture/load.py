@@ -5,7 +5,7 @@ from pathlib import Path
 
 import datasets
 
-from xllm import places
+from xllm import cache, places
 from xllm.errors import XllmError
 from xllm.loading.scripts import Source, load, scripts
 from xllm.mixture.aliases import Part, load_aliases, resolve
@@ -19,6 +19,7 @@ def load_mixture(text: str, split: str, data_dir: str | None = None, selection: 
     root, selection = places.data_root(data_dir), selection or Selection()
     known, aliases = scripts(root), load_aliases(root)
     plan = [resolve(term, known, aliases) for term in parse(text)]  # every name is checked before a file is opened
+    cache.check()
     sources: dict[str, Source] = {}
     picks = [pick for part in plan for pick in _pick(part, split, root, sources, selection.seed)]
     if selection.mix_rows is not None or selection.mix_temperature != 1:

@@ -6,11 +6,10 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import filelock
-
+from xllm import locks
 from xllm.artifacts.model_folder import UNFINISHED, is_finished
 from xllm.artifacts.run_info import differences
 from xllm.errors import XllmError
@@ -74,19 +73,9 @@ def run(folder: Path, settings: dict, keep: bool) -> Iterator[None]:
                 remove(folder)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder; a lock goes with the process that has it."""
-    lock = filelock.FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise XllmError(f"another process is training in {folder}; its log: {folder / LOG}") from None
-    try:
-        yield
-    finally:
-        (folder / LOCK).unlink(missing_ok=True)
-        lock.release()
+def _locked(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes out of a folder."""
+    return locks.held(folder / LOCK, f"training in {folder}, log {folder / LOG}")
 
 
 def _check_settings(folder: Path, settings: dict, keep: bool) -> None:
