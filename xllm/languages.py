@@ -14,7 +14,7 @@ import regex
 from babel import Locale
 from babel.core import get_global
 
-from xllm.errors import unknown
+from xllm.errors import XllmError, unknown
 
 KANA = re.compile("[\u3040-\u30ff]")
 
@@ -37,6 +37,8 @@ def name(code: str) -> str:
     """
     locale, (language, given, region) = Locale("en"), _subtags(code)
     names = locale.languages
+    if given is None and region and f"{language}_{region}" not in names and script(code) != script(language):
+        given = script(code)  # that of the region: zh-TW is written in Hant
     key = next((key for key in (f"{language}_{given}", f"{language}_{region}", language) if key in names), None)
     if key is None:
         raise unknown(
@@ -51,9 +53,23 @@ def name(code: str) -> str:
 
 
 def check(code: str) -> None:
-    """Raise XllmError for a code that CLDR has neither a name nor a script for."""
+    """Raise XllmError for a code that CLDR has neither a name nor a script for, or whose region it doesn't know."""
     if script(code) is None:
         name(code)
+    language, _, region = _subtags(code)
+    if not are_known(language, None, region):
+        raise XllmError(f"unknown region {region!r} in the language code {code!r}; of a pair, give the language alone")
+
+
+def are_known(language: str, script: str | None, region: str | None) -> bool:
+    """Whether CLDR knows subtags: a language by its name, its script, or as another's code; scripts and regions by
+    their names."""
+    locale, code = Locale("en"), language.lower()
+    return (
+        (code in locale.languages or code in get_global("likely_subtags") or code in get_global("language_aliases"))
+        and (script is None or script.title() in locale.scripts)
+        and (region is None or region.upper() in {**locale.territories, **get_global("territory_aliases")})
+    )
 
 
 def short(code: str) -> str:

@@ -1,5 +1,6 @@
 """Parallel text: `<set>/<source>-<target>/{train,validation,test}.<language>`, plain text, line i of one file being
-the translation of line i of the other. translation_flores_en-zh reads flores/en-zh/*.en and *.zh.
+the translation of line i of the other. translation_flores_en-zh reads flores/en-zh/*.en and *.zh; a language may have a
+script and a region, as zh-Hant, pt_BR or eng_Latn.
 
     train.en: And he said, Mama, I'm home.        train.zh: 他说，妈妈，我回来了。
 
@@ -14,6 +15,7 @@ import datasets
 from xllm import languages, prompts
 from xllm.errors import XllmError
 from xllm.files import read_lines
+from xllm.loading import pairs
 from xllm.records import COLUMNS
 
 logger = datasets.logging.get_logger(__name__)
@@ -24,10 +26,10 @@ class TranslationConfig(datasets.BuilderConfig):
 
     def __init__(self, config: str, **kwargs):
         super().__init__(**kwargs)
-        self.set, _, pair = config.rpartition("_")
-        self.source, _, self.target = pair.partition("-")
-        if not (self.set and self.source and self.target):
+        found = pairs.read(config)
+        if found is None:
             raise XllmError(f"unknown config {config!r} of translation; it is <set>_<source>-<target>, as flores_en-zh")
+        self.set, self.source, self.target = found
         self.names = {"source": languages.name(self.source), "target": languages.name(self.target)}
         self.source_language, self.language = self.source, self.target  # of the inputs and of the outputs
 

@@ -17,7 +17,7 @@ import datasets
 
 from xllm import cache, files, languages, packages, places, prompts, records
 from xllm.errors import XllmError, unknown
-from xllm.loading import multiple_choice, squad
+from xllm.loading import multiple_choice, pairs, squad
 from xllm.records import COLUMNS
 
 TEXT = datasets.Value("string")
@@ -26,7 +26,7 @@ LISTS = ("answers", "labels")  # a record's further columns, lists of strings
 # keys lie for its own, and removes it where it is empty, though another process may be about to write there
 PROBE = "probe"
 # what decides, beside a script and its raw files, which rows there are
-CODE = (files, languages, multiple_choice, prompts, records, squad, sys.modules[__name__])
+CODE = (files, languages, multiple_choice, pairs, prompts, records, squad, sys.modules[__name__])
 
 
 @dataclass(frozen=True)
