@@ -8,12 +8,17 @@ import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import pandas
 import pytest
+from pandas._libs.parsers import STR_NA_VALUES
 from PIL import Image
 
 from tests.conftest import HOME
+from xllm import languages
 from xllm.artifacts import scores
 from xllm.artifacts.scores import Score, Scored
+from xllm.evaluation.reporting import text
+from xllm.evaluation.reporting.table import make, read
 from xllm.files import read_json, write_json, write_jsonl
 
 SHARES = [Score("wrong_language", 2.5, 40, "lid"), Score("empty", 12.5, 80, "xllm:0"), Score("failed", 0, 80, "xllm:0")]
@@ -255,6 +260,32 @@ def test_the_best_ter_is_the_lowest_and_equal_numbers_are_equally_good(cli, mode
     lines = table_of(cli("report", "model/a", "model/b", "model/c").out)
     assert lines["x", "TER"][4:7] == ["**40.00**", "55.00", "**40.00**"]
     assert lines["x", "accuracy"][4:7] == ["70.00", "**90.00**", "80.00"]
+
+
+NUMBERS = ["007", "1e5", "inf", "-Infinity", "TRUE", "False", "1_0"]
+PLAIN = ["=1+1", "+x", "-x", "@x", "'", '"', "a,b", "null-7b", "nano", "2026-01-01", "0x10", "Na", " "]
+
+
+@pytest.mark.parametrize("name", [*sorted(STR_NA_VALUES - {""}), *NUMBERS, *PLAIN])
+def test_names_stay_text_in_pandas(models, name):
+    score(models / "m", "nan", f1(10), language="nan")  # an alias, and Min Nan
+    written = text.comma_separated(make([read(name, models / "m")]))
+    frame = pandas.read_csv(io.StringIO(written))
+    assert set(frame.model) == {name if name in PLAIN else f"model/{name}"}
+    assert set(frame.dataset) == {"alias_nan"} and set(frame.language) == {"zh-nan"}
+    assert {languages.base(code) for code in frame.language} == {"nan"}
+    assert frame.value.dtype == float and frame.low.notna().sum() == 1  # a share has no interval
+    assert {row["model"] for row in csv.DictReader(io.StringIO(written))} == set(frame.model)
+
+
+def test_a_model_named_na_is_in_the_report(cli, models):
+    for name in ("NA", "007"):
+        score(models / name, "x_y", f1(10))
+    assert cli("report", "model/NA", "model/007").code == 0
+    frame = pandas.read_csv(models.parent / "report" / "report.csv")
+    assert set(frame.model) == {"model/NA", "model/007"} and not frame.model.isna().any()
+    for name in set(frame.model):
+        assert cli("report", name).code == 0  # as it can be typed
 
 
 def test_names_mean_nothing_to_markdown_html_and_latex(cli, models):

@@ -4,7 +4,8 @@ import csv
 import io
 import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from tabulate import tabulate
 
@@ -14,6 +15,7 @@ from xllm.evaluation.reporting import settings, vote_counts
 from xllm.evaluation.reporting.table import Average, Line, Table, best, number
 from xllm.evaluation.reporting.vote_counts import Pair
 
+Row = dict[str, Any]
 MISSING = "—"
 FIELDS = [
     "model",
@@ -30,6 +32,9 @@ FIELDS = [
     "command",
 ]
 FIELDS += ["status"]  # score, missing, share, average, missing average
+# what pandas takes for nothing, whether in quotes or not; the empty cell is meant so
+NOTHING = ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA")
+NOTHING += ("NULL", "NaN", "None", "n/a", "nan", "null")
 
 
 def markdown(table: Table, counted: list[Pair], plots: Iterable[str]) -> str:
@@ -131,25 +136,37 @@ def _pipes(rows: Iterable[list], header: list[str], align: list[str] | None = No
 
 def comma_separated(table: Table) -> str:
     """One line for each score, missing score, share of flawed answers and average, told apart by `status`; numbers in
-    full. An average names its datasets, joined by +."""
+    full. An average names its datasets, joined by +. Names that pandas would read as numbers or as nothing are written
+    otherwise, see `_told`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, restval="", lineterminator="\n")
     writer.writeheader()
+    writer.writerows(_told(row) for row in (*_scores(table), *_shares(table), *_averages(table)))
+    return text.getvalue()
+
+
+def _scores(table: Table) -> Iterator[Row]:
     for line in table.lines:
-        same = {"dataset": line.dataset, "language": line.language, "task": line.task, "metric": line.metric}
+        same: Row = {"dataset": line.dataset, "language": line.language, "task": line.task, "metric": line.metric}
         same |= {"rows": line.count, "signature": line.signature}
         for model, cell in zip(table.models, line.cells, strict=True):
-            found = {"status": "missing"}
+            found: Row = {"status": "missing"}
             if cell:
                 command = shlex.join(cell.answered.facts["command"])
                 found = {name: getattr(cell.score, name) for name in ("value", "low", "high", "interval")}
                 found |= {"command": command, "status": "score"}
-            writer.writerow({"model": model.name, **same, **found})
+            yield {"model": model.name, **same, **found}
+
+
+def _shares(table: Table) -> Iterator[Row]:
     for model in table.models:
         for own in model.answered:
             for share in own.scored.shares:
-                found = {"dataset": own.dataset, "language": own.scored.language, "task": own.scored.task}
-                found |= {
+                yield {
+                    "model": model.name,
+                    "dataset": own.dataset,
+                    "language": own.scored.language,
+                    "task": own.scored.task,
                     "metric": share.metric,
                     "value": share.value if share.count else "",
                     "low": share.low,
@@ -157,13 +174,33 @@ def comma_separated(table: Table) -> str:
                     "interval": share.interval,
                     "rows": share.count,
                     "status": "share",
+                    "signature": share.signature,
+                    "command": shlex.join(own.facts["command"]),
                 }
-                found |= {"signature": share.signature, "command": shlex.join(own.facts["command"])}
-                writer.writerow({"model": model.name, **found})
+
+
+def _averages(table: Table) -> Iterator[Row]:
     for own in table.averages:
         same = {"dataset": "+".join(line.dataset for line in own.over), "language": own.language, "task": own.task}
         same |= {"metric": own.metric, "signature": " ; ".join(own.signatures)}
         for model, value in zip(table.models, own.values, strict=True):
             status = "average" if value is not None else "missing average"
-            writer.writerow({"model": model.name, **same, "value": value, "status": status})
-    return text.getvalue()
+            yield {"model": model.name, **same, "value": value, "status": status}
+
+
+def _told(row: Row) -> Row:
+    """A row whose names stay text in pandas: the model NA is model/NA, the alias nan is alias_nan, and the language nan
+    (Min Nan) is zh-nan, as it may be written, too."""
+    before = {"model": "model/", "dataset": "alias_", "language": "zh-"}
+    return row | {name: f"{sign}{row[name]}" for name, sign in before.items() if row[name] and _misread(row[name])}
+
+
+def _misread(name: str) -> bool:
+    """Whether pandas takes a name for a number, a truth value, or nothing."""
+    if name in NOTHING or name.lower() in ("true", "false"):
+        return True
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
