@@ -105,7 +105,8 @@ class Reference:
         prompts = encode_prompts(pairs, "alpaca", self.engine.tokenizer)
         if self.args.what == "labels":
             texts = word(pairs, "alpaca", self.engine.tokenizer)
-            asked = after_prompts(texts, [row["labels"] for row in rows], "alpaca", self.engine.tokenizer)
+            labels = {f"row {number}": row["labels"] for number, row in enumerate(rows)}
+            asked = after_prompts(texts, labels, "alpaca", self.engine.tokenizer)
             return [self.likelihoods(labels) for labels in asked]
         batches = [prompts[start : start + BATCH] for start in range(0, len(prompts), BATCH)]
         return [text for batch in batches for text in self.engine.answer(batch, Decoding(self.args.max_new_tokens))]

@@ -385,10 +385,17 @@ def _(llama):
     from transformers import AutoTokenizer
 
     tokenizer, text = AutoTokenizer.from_pretrained(llama), "Say hello. 你好"
-    encoding = tokenizer.backend_tokenizer.encode_batch([text], add_special_tokens=True)[0]
-    assert encoding.ids == tokenizer(text).input_ids
-    start, end = encoding.token_to_chars(encoding.char_to_token(4))
-    assert start <= 4 < end
+    backend = tokenizer.backend_tokenizer
+    for encode in (backend.encode_batch, backend.encode_batch_fast):
+        for special in (False, True):
+            [encoding] = encode([text], add_special_tokens=special)
+            assert encoding.ids == tokenizer(text, add_special_tokens=special).input_ids
+            assert encoding.special_tokens_mask[0] == special and sum(encoding.special_tokens_mask) == special
+    [encoding] = backend.encode_batch([text], add_special_tokens=True)
+    assert encoding.token_to_chars(0) is None and encoding.token_to_chars(len(encoding) - 1) == (
+        len(text) - 1,
+        len(text),
+    )
 
 
 # xllm/evaluation/metrics/translation.py, xllm/models/spbleu.py

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from xllm import boundary
 from xllm.errors import XllmError, unknown
 
 if TYPE_CHECKING:
@@ -87,12 +88,7 @@ def encode_prompts(
     pairs: list[tuple[str, str]], template: str, tokenizer: "PreTrainedTokenizerFast"
 ) -> list[list[int]]:
     """Token ids of the prompts for (instruction, input) pairs, as training sees them."""
-    prompts = word(pairs, template, tokenizer)
-    if not prompts:
-        return []
-    ids = tokenizer(prompts, add_special_tokens=template != CHAT)["input_ids"]  # which the chat template writes itself
-    # a tokenizer that ends every text with eos would end the prompt too
-    return [row[:-1] if len(row) > 1 and row[-1] == tokenizer.eos_token_id else row for row in ids]
+    return boundary.encode_prompts(word(pairs, template, tokenizer), tokenizer, chat=template == CHAT)
 
 
 def check_wording(template: str, tokenizer: "PreTrainedTokenizerFast", name: str) -> str:
@@ -105,7 +101,7 @@ def check_wording(template: str, tokenizer: "PreTrainedTokenizerFast", name: str
 
 
 # as `xllm.chat.conversation` puts a conversation: what the system says in front of the first instruction, earlier turns
-# as training rows, each with its eos
+# as training rows, each with its eos; text can't say, though, that no token straddles an earlier turn's boundary
 CHAT_TEMPLATE = """\
 {{%- set front = {front} -%}}
 {{%- set start = {start} -%}}
@@ -117,12 +113,14 @@ CHAT_TEMPLATE = """\
 {{%- for message in messages | rejectattr('role', 'equalto', 'system') -%}}
 {{%- if message['role'] == 'user' and (loop.last or loop.nextitem['role'] == 'assistant') -%}}
 {{%- set asked = start ~ (told ~ '\\n\\n' if told and seen.first else '') ~ message['content'] -%}}
-{{{{- front ~ (gap if (front or not seen.first) and not asked.startswith(' ') else '') ~ asked -}}}}
+{{{{- front ~ (gap if (front or not seen.first) and not asked.startswith(' ') else '') -}}}}
 {{%- set seen.first = false -%}}
 {{%- if not loop.last -%}}
-{{{{- end ~ loop.nextitem['content'] ~ eos -}}}}
+{{{{- asked ~ end ~ loop.nextitem['content'] ~ eos -}}}}
 {{%- elif add_generation_prompt -%}}
-{{{{- end -}}}}
+{{{{- (asked ~ end).rstrip() or asked -}}}}
+{{%- else -%}}
+{{{{- asked -}}}}
 {{%- endif -%}}
 {{%- endif -%}}
 {{%- endfor -%}}

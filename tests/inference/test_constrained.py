@@ -1,12 +1,17 @@
 """Closed sets of answers: nothing else is written, and each is as likely as the model says."""
 
+import itertools
 import shutil
 
 import pytest
 import torch
+from tokenizers import normalizers
 
+from tests.conftest import save_llama
+from tests.vocabularies import FAMILIES, family
 from xllm.artifacts import scores
 from xllm.files import read_jsonl
+from xllm.inference.constrained import Trie, after_prompts
 from xllm.models.load import load_model, load_tokenizer
 from xllm.templates import alpaca, encode_prompts
 
@@ -95,11 +100,11 @@ def test_accuracy_is_the_share_of_right_labels(infer, cli, model):
 
 @pytest.fixture
 def picks(root):
-    """A dataset of one row with these labels."""
+    """A dataset of rows, each a question and its labels."""
 
-    def make(*labels):
-        (root / "picks").mkdir()
-        (root / "picks" / "picks.py").write_text(SCRIPT.replace("LABELS", repr(list(labels))))
+    def make(*rows):
+        (root / "picks").mkdir(exist_ok=True)
+        (root / "picks" / "picks.py").write_text(SCRIPT.replace("ROWS", repr(list(rows))))
         return "picks_x"
 
     return make
@@ -125,26 +130,118 @@ class Picks(datasets.GeneratorBasedBuilder):
         return [datasets.SplitGenerator(name=datasets.Split.TEST)]
 
     def _generate_examples(self):
-        yield multiple_choice.record(0, ("Which?", ""), LABELS[0], LABELS)
+        for number, (question, labels) in enumerate(ROWS):
+            yield multiple_choice.record(number, (question, ""), labels[0], labels)
 """
 
 
 @pytest.mark.parametrize(
     ("labels", "mode", "message"),
     [
-        (("yes", "yes, of course"), "constrain", "the label 'yes' begins the label 'yes, of course'"),
+        (("yes", "yes "), "constrain", "texts that differ"),
         (("yes", ""), "score", "none empty"),
         (("yes", "yes"), "constrain", "texts that differ"),
     ],
 )
 def test_labels_that_can_t_be_told_apart_are_refused(cli, model, picks, labels, mode, message):
-    outcome = cli("infer", model, picks(*labels), "--labels", mode)
+    outcome = cli("infer", model, picks(("Which?", labels)), "--labels", mode)
     assert outcome.code == 2 and message in outcome.err and not (model / "test").exists()
 
 
-def test_labels_of_which_one_begins_another_can_be_scored(cli, model, picks):
-    name = picks("yes", "yes, of course")
-    assert cli("infer", model, name, "--labels", "score").code == 0
+LABELS = (
+    ("Nora", "Anna", "the"),  # Qwen's and Gemma's take the colon with them
+    ("Nora", "Nor", "N"),  # each begins another, also in tokens
+    ("neutral", "neutrality"),
+    ("A", "A and B", "B"),
+    ("Yes", "yes", " yes, of course"),
+    ('"a"', '"b"', "\u0301c"),
+    ("中文", "中", "他的"),
+    ("إيجابي", "سلبي", "محايد"),
+    ("😀", "🙂", "🙂🙂"),
+)
+ENDS = ("Which?", "Which? ", "Which?\n\n", "### Response:", "Which?\u3000")
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "unigram"])  # which knows no Arabic
+def test_every_label_can_be_chosen_whatever_the_prompt_ends_in(name):
+    tokenizer = family(name)
+    for labels in LABELS:
+        rows = after_prompts(list(ENDS), {end: list(labels) for end in ENDS}, "raw", tokenizer)
+        [back] = after_prompts(ENDS[:1], {"": list(labels[::-1])}, "raw", tokenizer)
+        assert back == rows[0][::-1]
+        for row, end in zip(rows, ENDS, strict=True):
+            trie = Trie(row, [tokenizer.eos_token_id, 7])
+            for label in row:
+                assert [label.ids[: label.start]] == encode_prompts([(end, "")], "raw", tokenizer)
+                for place, token in enumerate(label.tokens):
+                    assert token in trie.after(label.tokens[:place])
+                last = trie.after(label.tokens)
+                assert {tokenizer.eos_token_id, 7} <= set(last) if label.begins_another else last == []
+                assert trie.text(label.tokens) == trie.text([*label.tokens, 7]) == label.text
+
+
+@pytest.mark.parametrize("name", ["qwen", "gemma", "llama"])
+def test_the_order_of_labels_never_matters_and_scores_are_those_of_their_own_tokens(cli, picks, tmp_path, name):
+    model = tmp_path / "model"
+    save_llama(model, family(name))
+    orders = [(ask, order) for ask in ENDS for labels in LABELS[:4] for order in itertools.permutations(labels)]
+    dataset, found = picks(*orders), {}
+    for mode in ("score", "constrain"):
+        words = (model, dataset, "--labels", mode, "--template", "raw", "--overwrite")
+        assert cli("infer", *words).code == 0
+        found[mode] = read_jsonl(model / "test" / f"{dataset}.inference.jsonl")
+        chosen = {(row["instruction"], *sorted(row["labels"]), row["prediction"]) for row in found[mode]}
+        assert len(chosen) == len(ENDS) * 4  # one for each set of labels after each prompt
+    plain, tokenizer = load_model(str(model), torch.float32), load_tokenizer(str(model))
+    for row in {(row["instruction"], *sorted(row["labels"])): row for row in found["score"]}.values():
+        for label in row["labels"]:
+            ids, start = by_hand(tokenizer, row["instruction"], label, row["labels"])
+            assert row["label_scores"][label]["sum"] == pytest.approx(sum_of(plain, ids, start), abs=1e-4)
+            assert row["label_scores"][label]["per_token"] == pytest.approx(
+                sum_of(plain, ids, start) / (len(ids) - start), abs=1e-4
+            )
+
+
+def by_hand(tokenizer, ask, label, labels):
+    """The prompt's own ids, and the label's as it follows a digit, with eos where it begins another."""
+    asked, before = ask.rstrip(), tokenizer("1", add_special_tokens=False).input_ids
+    blanks = ask[len(asked) :]
+
+    def after(text):
+        ids = tokenizer(f"1{blanks}{text}", add_special_tokens=False).input_ids
+        assert ids[: len(before)] == before
+        return ids[len(before) :]
+
+    start, own = tokenizer(asked).input_ids, after(label)
+    ends = any(after(other)[: len(own)] == own for other in labels if other != label)
+    return [*start, *own, *[tokenizer.eos_token_id] * ends], len(start)
+
+
+def sum_of(model, ids, start):
+    with torch.no_grad():
+        said = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    return sum(float(said[place - 1, ids[place]]) for place in range(start, len(ids)))
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "labels"),
+    [
+        (normalizers.NFKC(), ("Ａ", "A")),
+        (normalizers.Lowercase(), ("yes", "no", "Yes")),
+        (None, ("猫", "鳥")),
+    ],
+)
+@pytest.mark.parametrize("mode", ["constrain", "score"])
+def test_labels_that_are_the_same_tokens_are_refused_by_name(cli, picks, tmp_path, mode, normalizer, labels):
+    tokenizer = family("unigram")
+    if normalizer is not None:
+        tokenizer.backend_tokenizer.normalizer = normalizer
+    save_llama(tmp_path / "model", tokenizer)
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"not read")  # it is told before
+    outcome = cli("infer", tmp_path / "model", picks(("Which?", labels)), "--labels", mode)
+    told = outcome.err.splitlines()[-1]
+    assert outcome.code == 2 and told.startswith("xllm: row 0 of picks_x (id 0)") and "Traceback" not in outcome.err
+    assert f"the labels {labels[0]!r} and {labels[-1]!r} are the same tokens" in told
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_prompts_are_those_of_training(engine, sample):
     rows = list(load_mixture("alpaca_en+alpaca_zh", "train"))
     prompts = encode_prompts([(row["instruction"], row["input"]) for row in rows], "alpaca", engine.tokenizer)
     columns = {column: [row[column] for row in rows] for column in ("instruction", "input", "output")}
-    ids, first, _ = encode_batch(columns, engine.tokenizer, "alpaca", 512)
+    ids, first, *_ = encode_batch(columns, engine.tokenizer, "alpaca", 512)
     assert prompts == [row[:n].tolist() for row, n in zip(ids, first, strict=True)]
 
 

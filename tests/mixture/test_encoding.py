@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from tests.vocabularies import family
 from xllm.errors import XllmError
+from xllm.files import write_json
 from xllm.mixture.encoding import check_lost, encode, encode_batch
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
@@ -23,7 +25,7 @@ AWKWARD = [
 
 
 def reference(tokenizer, record, max_length):
-    """As the reference does it: the full text and the prompt are tokenized apart, and the prompt's length masked."""
+    """As the reference does it: the full text and the prompt are each tokenized, and the prompt's length masked."""
     prompt = alpaca(record["instruction"], record["input"])
     full = tokenizer(prompt + record["output"] + tokenizer.eos_token, truncation=True, max_length=max_length)
     return full.input_ids, len(tokenizer(prompt).input_ids)
@@ -31,8 +33,16 @@ def reference(tokenizer, record, max_length):
 
 def check(tokenizer, rows, max_length=512):
     columns = {column: [row[column] for row in rows] for column in ("instruction", "input", "output")}
-    for row, ids, length, _ in zip(rows, *encode_batch(columns, tokenizer, "alpaca", max_length), strict=True):
-        assert (ids.tolist(), length) == reference(tokenizer, row, max_length), row
+    apart = 0
+    encoded = zip(rows, *encode_batch(columns, tokenizer, "alpaca", max_length), strict=True)
+    for row, ids, length, _, straddles in encoded:
+        expected, masked = reference(tokenizer, row, max_length)
+        own = tokenizer(alpaca(row["instruction"], row["input"])).input_ids
+        assert length == masked == len(own) and ids[:length].tolist() == own[:max_length], row
+        # equal where no token straddles the boundary, and only there
+        assert (ids.tolist() == expected) != straddles, row
+        apart += straddles
+    return apart
 
 
 @pytest.fixture
@@ -40,9 +50,9 @@ def tokenizer(tiny):
     return load_tokenizer(str(tiny))
 
 
-def test_awkward_rows(tokenizer):
-    # where prompt and response share a token the reference's count is that of the prompt alone; the same here
-    check(tokenizer, [dict(zip(("instruction", "input", "output"), row, strict=True)) for row in AWKWARD])
+def test_awkward_rows(tiny, tokenizer):
+    apart = check(tokenizer, [dict(zip(("instruction", "input", "output"), row, strict=True)) for row in AWKWARD])
+    assert apart == (tiny.name == "smol")  # SmolLM2 has a token :"
 
 
 def test_the_sample(tokenizer, sample):
@@ -87,6 +97,21 @@ def test_long_rows_lose_their_end_and_rows_without_response_are_dropped_and_coun
     assert term.lost_target_tokens == sum(targets) - sum(kept) and uncut.lost_target_tokens == 0
 
 
+def test_rows_in_which_a_token_would_straddle_the_boundary_are_counted(root):
+    write_json(
+        root / "alpaca" / "alpaca_aa.json", [{"instruction": "a", "input": "", "output": text} for text in TEXTS]
+    )
+    encoded = encode(load_mixture("alpaca_aa", "train"), family("qwen"), "alpaca", 512)
+    [term] = encoded.terms
+    assert (term.rows, term.straddling) == (4, 2) and term.facts()["straddling"] == 2
+    assert "in 2 a token would straddle prompt and response" in str(encoded)
+    for row, text in zip(encoded.rows, TEXTS, strict=True):
+        assert family("qwen").decode(row["input_ids"][row["prompt_length"] :]) == f"{text}</s>"
+
+
+TEXTS = ("Nora", " Nora", '"Nora"', "1")
+
+
 def test_losing_more_than_is_allowed_is_an_error(tokenizer, long_rows):
     encoded = encode(long_rows, tokenizer, "alpaca", 256)
     [term] = encoded.terms
@@ -104,10 +129,10 @@ def test_a_tokenizer_that_ends_texts_itself_gives_one_eos(llama):
 
     tokenizer = AutoTokenizer.from_pretrained(llama, add_bos_token=True, add_eos_token=True)
     row = {"instruction": ["a"], "input": [""], "output": ["b"]}
-    [plain], [first], [length] = encode_batch(row, AutoTokenizer.from_pretrained(llama), "alpaca", 512)
+    [plain], [first], [length], _ = encode_batch(row, AutoTokenizer.from_pretrained(llama), "alpaca", 512)
     assert tokenizer("x").input_ids[-1] == tokenizer.eos_token_id
     [ids], *rest = encode_batch(row, tokenizer, "alpaca", 512)
-    assert ids.tolist() == plain.tolist() and rest == [[first], [length]]
+    assert ids.tolist() == plain.tolist() and rest == [[first], [length], [False]]
 
 
 RECORDS = [("Name a mill.", "by the river " * 30, "the old one"), ("Go.", "", "gone")]

@@ -5,7 +5,9 @@ import shutil
 
 import pytest
 
-from tests.conftest import HOME
+from tests.conftest import HOME, save_llama
+from tests.vocabularies import family
+from xllm.files import write_json
 
 SAMPLE = HOME / "data" / "sample"
 
@@ -47,7 +49,7 @@ def test_counts_the_tokens_that_are_trained_on(cli, sample, llama):
         prompt = alpaca(row["instruction"], row["input"])
         tokens += len(tokenizer(prompt + row["output"]).input_ids) + 1 - len(tokenizer(prompt).input_ids)
     line = cli("mixture", "alpaca_en[:5]", "--model", llama).out.splitlines()[2].split()
-    assert line == ["alpaca_en", "en", "5", "100.0", "%", str(tokens), "100.0", "%", "0", "0", "0", "0.00", "%"]
+    assert line == ["alpaca_en", "en", "5", "100.0", "%", str(tokens), "100.0", "%", "0", "0", "0", "0.00", "%", "0"]
 
 
 def test_shows_what_the_length_limit_takes_away(cli, sample, llama, tmp_path):
@@ -66,7 +68,17 @@ def test_shows_what_the_length_limit_takes_away(cli, sample, llama, tmp_path):
     assert [term["from"] for term in terms] == ["alpaca_en", "alpaca_zh"] and terms[0]["cut"] + terms[0]["dropped"] > 0
     for line, term in zip(lines, terms, strict=False):
         lost, total = term["lost_target_tokens"], term["target_tokens"]
-        assert line[8:] == [str(term["cut"]), str(term["dropped"]), f"{lost:,}", f"{100 * lost / total:.2f}", "%"]
+        taken = [str(term["cut"]), str(term["dropped"]), f"{lost:,}", f"{100 * lost / total:.2f}", "%"]
+        assert line[8:] == [*taken, str(term["straddling"])]
+
+
+def test_counts_rows_in_which_a_token_would_straddle_prompt_and_response(cli, root, tmp_path):
+    texts = ("Nora", " Nora", "nobody", '"Nora"')
+    write_json(root / "alpaca" / "alpaca_en.json", [{"instruction": "Who?", "input": "", "output": x} for x in texts])
+    save_llama(tmp_path / "qwen", family("qwen"))
+    shown = cli("mixture", "alpaca_en", "--model", tmp_path / "qwen", "--json", tmp_path / "x.json").out.splitlines()
+    assert shown[0].split()[-1] == "straddling" and shown[2].split()[-1] == "2"
+    assert json.loads((tmp_path / "x.json").read_text())["terms"][0]["straddling"] == 2
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ TALKS = (
     [
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "never answered"},
-        {"role": "user", "content": "One?"},
+        {"role": "user", "content": "One? "},
         {"role": "assistant", "content": "One."},
-        {"role": "user", "content": "  Two?"},
+        {"role": "user", "content": "  Two?\n"},
     ],
 )
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from xllm.artifacts import model_folder
+from xllm.boundary import encode_pairs
 from xllm.errors import XllmError
 from xllm.templates import (
     CHAT,
@@ -61,8 +62,8 @@ def _turn(instruction: str, answer: str | None, template: str, tokenizer: "PreTr
     if answer is None:
         [ids] = encode_prompts([(instruction, "")], template, tokenizer)
         return ids
-    ids = tokenizer(TEMPLATES[template](instruction, "") + answer)["input_ids"]
-    return ids if ids[-1] == tokenizer.eos_token_id else [*ids, tokenizer.eos_token_id]
+    [turn] = encode_pairs([TEMPLATES[template](instruction, "")], [answer], tokenizer, chat=False)
+    return [*turn.ids, tokenizer.eos_token_id]
 
 
 def _by_chat_template(messages: list[dict[str, str]], tokenizer: "PreTrainedTokenizerFast") -> list[int]:

@@ -58,7 +58,8 @@ class Answering:
         given, least = {}, 1
         if choices:
             texts = word(pairs, task.template, engine.tokenizer)
-            found = constrained.after_prompts(texts, list(choices.values()), task.template, engine.tokenizer)
+            named = {f"row {key}": own for key, own in choices.items()}
+            found = constrained.after_prompts(texts, named, task.template, engine.tokenizer)
             given = dict(zip(asked, found, strict=True))
             least = max(len(label.tokens) for row in found for label in row)
             task = replace(task, decoding=replace(task.decoding, max_new_tokens=least))  # no label is cut
@@ -114,7 +115,7 @@ def writing(
 
     def work(batch: list[Key]) -> Iterator[tuple[Key, Answer, int]]:
         asked = [prompts[key] for key in batch]
-        tries = [constrained.Trie(given[key]) for key in batch] if given else None
+        tries = [constrained.Trie(given[key], engine.eos_token_ids) for key in batch] if given else None
         seeds = [_seed(task, key) for key in batch]
         for number, ids in engine.generate(asked, task.decoding, seeds, tries):
             entry = Answer(prediction=tries[number].text(ids) if tries else text_of(ids, engine))
@@ -133,12 +134,12 @@ def _seed(task: Task, key: Key) -> int:
 def scoring(engine: Engine, given: dict[Key, list[constrained.Label]]) -> Work[Key]:
     """The likeliest label of each row, and how likely each is."""
     assert isinstance(engine, HFEngine)  # no other gives probabilities; `vllm.check` has refused it
-    model = engine.model
+    model, eos = engine.model, engine.eos_token_ids
 
     def work(batch: list[Key]) -> Iterator[tuple[Key, Answer, int]]:
-        for key, found in zip(batch, constrained.score(model, [given[key] for key in batch]), strict=True):
+        for key, found in zip(batch, constrained.score(model, [given[key] for key in batch], eos), strict=True):
             scores = {label.text: score for label, score in zip(given[key], found, strict=True)}
-            best = max(scores, key=lambda text: scores[text]["sum"])
+            best = max(scores, key=lambda text: (scores[text]["sum"], text))  # a tie doesn't go by their order
             yield key, {"prediction": best, "label_scores": scores}, sum(len(label.tokens) for label in given[key])
 
     return work

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from xllm.boundary import encode_pairs
 from xllm.errors import XllmError
-from xllm.mixture.encoding import encode_texts
 from xllm.packing.prefix_tree import log_probabilities
 from xllm.records import LabelScore
 from xllm.templates import CHAT
@@ -13,12 +14,16 @@ from xllm.templates import CHAT
 
 @dataclass(frozen=True)
 class Label:
-    """A label as it follows a prompt: the token ids of both as one text, of which the first `start` are the prompt's
-    (a token of which but a part is the label counts as prompt, as in training)."""
+    """A label as it follows a prompt: the token ids of both, of which the first `start` are the prompt's own.
+
+    One that `begins_another` label of its row is chosen only where what follows ends the answer: without that, it would
+    be at least as likely as the longer one, whatever the model says.
+    """
 
     text: str
     ids: list[int]
     start: int
+    begins_another: bool
 
     @property
     def tokens(self) -> list[int]:
@@ -28,56 +33,65 @@ class Label:
 class Trie:
     """What may be written, token by token, where the answer is one of some labels."""
 
-    def __init__(self, labels: list[Label]) -> None:
-        self.labels, self.texts = [label.tokens for label in labels], [label.text for label in labels]
+    def __init__(self, labels: list[Label], eos_token_ids: list[int]) -> None:
+        self.texts = {tuple(label.tokens): label.text for label in labels}
+        self.eos_token_ids = eos_token_ids
 
     def after(self, begun: list[int]) -> list[int]:
-        """The token ids that may follow; none after a whole label."""
-        size = len(begun)
-        return sorted({label[size] for label in self.labels if len(label) > size and label[:size] == begun})
+        """The token ids that may follow; none after a label that begins no other."""
+        size, own = len(begun), tuple(begun)
+        found = {label[size] for label in self.texts if len(label) > size and label[:size] == own}
+        return sorted(found.union(self.eos_token_ids if found and own in self.texts else ()))
 
     def text(self, answer: list[int]) -> str:
         """The label that an answer is, as it was given: a tokenizer may say it in other words."""
-        return next(
-            text for tokens, text in zip(self.labels, self.texts, strict=True) if answer[: len(tokens)] == tokens
-        )
-
-
-def check(labels: list[str], row: str) -> None:
-    """Raise XllmError, naming the row, for labels that can't be told apart as they are written."""
-    for one in labels:
-        longer = next((other for other in labels if other != one and other.startswith(one)), None)
-        if longer is not None:
-            raise XllmError(f"{row}: the label {one!r} begins the label {longer!r}; --labels score can tell them apart")
+        end = next((place for place, token in enumerate(answer) if token in self.eos_token_ids), len(answer))
+        return self.texts[tuple(answer[:end])]
 
 
 def after_prompts(
-    prompts: list[str], labels: list[list[str]], template: str, tokenizer: PreTrainedTokenizerFast
+    prompts: list[str], labels: dict[str, list[str]], template: str, tokenizer: PreTrainedTokenizerFast
 ) -> list[list[Label]]:
-    """The labels of each prompt. Raises XllmError for one of which no token is left."""
-    pairs = [(prompt, label) for prompt, own in zip(prompts, labels, strict=True) for label in own]
-    asked, texts = [prompt for prompt, _ in pairs], [text for _, text in pairs]
-    encoded, starts = encode_texts(asked, texts, tokenizer, special=template != CHAT)
-    found = (Label(text, ids[:-1], start) for text, ids, start in zip(texts, encoded, starts, strict=True))  # no eos
-    rows = [[next(found) for _ in own] for own in labels]
-    for label in (label for row in rows for label in row):
-        if not label.tokens:
-            raise XllmError(f"the label {label.text!r} has no token of its own after its prompt")
+    """The labels of each prompt; `labels` are by what their row is called. Raises XllmError for a label of which no
+    token is left, and for two that are the same tokens."""
+    both = [(prompt, label) for prompt, own in zip(prompts, labels.values(), strict=True) for label in own]
+    pairs = iter(encode_pairs([pair[0] for pair in both], [pair[1] for pair in both], tokenizer, chat=template == CHAT))
+    rows = []
+    for name, texts in labels.items():
+        own = [next(pairs) for _ in texts]
+        tokens = [tuple(pair.ids[pair.start :]) for pair in own]
+        _check(texts, tokens, name)
+        begins = [any(other[: len(one)] == one and other != one for other in tokens) for one in tokens]
+        rows.append([Label(text, *pair[:2], more) for text, pair, more in zip(texts, own, begins, strict=True)])
     return rows
 
 
-def score(model: PreTrainedModel, rows: list[list[Label]]) -> list[list[LabelScore]]:
+def _check(labels: list[str], tokens: list[tuple[int, ...]], row: str) -> None:
+    seen: dict[tuple[int, ...], str] = {}
+    for text, own in zip(labels, tokens, strict=True):
+        if not own:
+            raise XllmError(f"{row}: the label {text!r} has no token in the model's vocabulary")
+        if own in seen:
+            raise XllmError(
+                f"{row}: the labels {seen[own]!r} and {text!r} are the same tokens to the model, which can't choose"
+            )
+        seen[own] = text
+
+
+def score(model: PreTrainedModel, rows: list[list[Label]], eos_token_ids: list[int]) -> list[list[LabelScore]]:
     """How likely each label of each row is after its prompt: the natural logarithm of its probability (`sum`), and
-    that for each of its tokens and for each byte of its text."""
-    every = [label for row in rows for label in row]
-    sums = iter(log_probabilities(model, [label.ids for label in every], [label.start for label in every]))
-    found: list[list[LabelScore]] = []
-    for row in rows:
-        totals = [float(next(sums).sum()) for _ in row]
-        found.append(
-            [
-                {"sum": total, "per_token": total / len(label.tokens), "per_byte": total / len(label.text.encode())}
-                for total, label in zip(totals, row, strict=True)
-            ]
-        )
-    return found
+    that for each of its tokens and for each byte of its text. Where a label must end the answer, any eos does."""
+    every = [[label.ids + end for end in _ends(label, eos_token_ids)] for row in rows for label in row]
+    starts = [label.start for row in rows for label in row for _ in _ends(label, eos_token_ids)]
+    sums = iter(log_probabilities(model, [ids for ways in every for ids in ways], starts))
+    totals = iter([torch.stack([next(sums).sum() for _ in ways]).logsumexp(0).item() for ways in every])
+    return [[_score(label, next(totals)) for label in row] for row in rows]
+
+
+def _ends(label: Label, eos_token_ids: list[int]) -> list[list[int]]:
+    return [[token] for token in eos_token_ids] if label.begins_another else [[]]
+
+
+def _score(label: Label, total: float) -> LabelScore:
+    tokens = len(label.tokens) + label.begins_another
+    return {"sum": total, "per_token": total / tokens, "per_byte": total / len(label.text.encode())}

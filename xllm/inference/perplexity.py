@@ -8,7 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
-from xllm import languages
+from xllm import boundary, languages
 from xllm.artifacts import model_folder
 from xllm.cli import done
 from xllm.errors import XllmError
@@ -17,7 +17,6 @@ from xllm.inference import batching
 from xllm.inference.answering import READ
 from xllm.inference.flags import PerplexityFlags
 from xllm.inference.hf import HFEngine
-from xllm.mixture.encoding import encode_texts
 from xllm.mixture.load import load_mixture
 from xllm.models.load import check_weights, load_tokenizer
 from xllm.packing.prefix_tree import attend_by_tree, log_probabilities
@@ -43,7 +42,8 @@ def perplexity(flags: PerplexityFlags) -> None:
     if not rows:
         raise XllmError(f"no row of {flags.dataset} has an {field}" if field else f"{flags.dataset} has no text")
     prompts, outputs = texts(rows, template, tokenizer, field)
-    ids, starts = encode_texts(prompts, outputs, tokenizer, special=template != CHAT)
+    pairs = boundary.encode_pairs(prompts, outputs, tokenizer, chat=template == CHAT)
+    ids, starts = [[*pair.ids, tokenizer.eos_token_id] for pair in pairs], [max(1, pair.start) for pair in pairs]
     sums = log_likelihoods(source, ids, starts, flags.dataset)
     tokens = [len(row) - start for row, start in zip(ids, starts, strict=True)]
     report = summary(rows, sums, tokens, outputs)
@@ -75,7 +75,11 @@ def texts(rows: list[Row], template: str, tokenizer, field: str | None) -> tuple
     targets = [text_of(row, field) for row in rows]
     if template == TEXT:
         return [""] * len(rows), targets
-    return word([(row["instruction"], row["input"]) for row in rows], template, tokenizer), targets
+    asked = word([(row["instruction"], row["input"]) for row in rows], template, tokenizer)
+    if template == CHAT:
+        return asked, targets
+    own = [boundary.split(prompt, target) for prompt, target in zip(asked, targets, strict=True)]
+    return [prompt for prompt, _ in own], [target for _, target in own]
 
 
 def summary(rows: list[Row], sums: dict[int, float], tokens: list[int], outputs: list[str]) -> list[dict]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerFast
+
 from xllm import cache
 from xllm.artifacts import journal, model_folder
 from xllm.artifacts.answers import ENDING, Answers, file_of, folder_of
@@ -25,7 +27,7 @@ from xllm.mixture.load import load_mixture
 from xllm.mixture.mixture import Mixture
 from xllm.models.load import check_bits, check_weights, load_config, load_tokenizer, revision, window
 from xllm.records import Answer, Row, ids_sha256
-from xllm.templates import check_wording
+from xllm.templates import check_wording, word
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def read(args: InferFlags) -> Request:
         raise XllmError(f"{output} already exists; --overwrite answers again")
     mixture = _told(load_mixture(dataset, args.split, args.data_dir), args)
     if args.labels is not None:
-        _check_labels(mixture, args.labels)
+        _check_labels(mixture, args.labels, template, tokenizer)
     if args.transcot:
         transcot.check(mixture)
     if args.evaluate and not any(term.task for term in mixture.terms):
@@ -182,13 +184,16 @@ def _check(args: InferFlags, window: int | None) -> int | None:
     return bits[0] if bits else None
 
 
-def _check_labels(mixture: Mixture, mode: str) -> None:
+def _check_labels(mixture: Mixture, mode: str, template: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise XllmError, naming the row, where one has no labels, or none that the model can tell apart."""
+    asked: dict[tuple[str, ...], tuple[str, tuple[str, str]]] = {}  # by labels, the first row that has them
     for number, row in enumerate(mixture):
         name = f"row {number} of {mixture.text} (id {row['id']})"
         if "labels" not in row:
             raise XllmError(f"--labels {mode}: {name} has none; its loading script gives no column 'labels'")
-        if mode == "constrain":
-            constrained.check(row["labels"], name)
+        asked.setdefault(tuple(row["labels"]), (name, (row["instruction"], row["input"])))
+    prompts = word([pair for _, pair in asked.values()], template, tokenizer)
+    constrained.after_prompts(prompts, {name: list(own) for own, (name, _) in asked.items()}, template, tokenizer)
 
 
 def write(request: Request, rows: Sequence[Row], answers: dict[int, Answer], run: RunInfo) -> int:

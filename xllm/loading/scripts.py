@@ -175,7 +175,8 @@ def _check_labels(rows: datasets.Dataset) -> None:
     for batch in rows.select_columns(["output", "labels"]).iter(1000):
         for output, labels in zip(batch["output"], batch["labels"], strict=True):
             number += 1
-            if not labels or any(map(languages.blank, labels)) or len(set(labels)) < len(labels):
+            told = {label.strip() for label in labels or ()}  # answers are compared without the blanks around them
+            if not told or any(map(languages.blank, told)) or len(told) < len(labels):
                 raise XllmError(f"row {number}: its labels are {labels}; they must be texts that differ, none empty")
             if output and output not in labels:
                 raise XllmError(f"row {number}: its output is {output!r}, which is none of its labels {labels}")

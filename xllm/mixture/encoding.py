@@ -1,4 +1,4 @@
-"""From records to token ids: prompt and response tokenized as one text, and how many of the tokens are prompt."""
+"""From records to token ids: prompt, response and eos, and how many of the tokens are prompt."""
 
 import json
 import multiprocessing
@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from datasets.arrow_writer import ArrowWriter
 from tqdm import tqdm
 
-from xllm import cache, templates
+from xllm import boundary, cache, templates
 from xllm.errors import XllmError
 from xllm.loading import scripts
 from xllm.mixture import aliases, draw, filters, grammar, load, mixture, overlap, quality
@@ -41,12 +41,12 @@ FEATURES = datasets.Features(
         "row": datasets.Value("string"),
     }
 )
-COUNTED = ("rows", "target_tokens", "cut", "dropped", "lost_target_tokens")
+COUNTED = ("rows", "target_tokens", "cut", "dropped", "lost_target_tokens", "straddling")
 BATCH = 1000  # rows tokenized at a time
 # what decides, beside files, selection, tokenizer and settings, which token ids there are
 CODE = (
     *scripts.CODE,
-    *(aliases, draw, filters, grammar, load, mixture, overlap, quality, templates),
+    *(aliases, boundary, draw, filters, grammar, load, mixture, overlap, quality, templates),
     sys.modules[__name__],
 )
 
@@ -63,6 +63,7 @@ class DatasetTokens:
     cut: int  # rows that lost a part of their target
     dropped: int  # rows that lost all of it
     lost_target_tokens: int
+    straddling: int  # rows in which a token would take the prompt's end and the response's beginning
 
     def facts(self) -> dict[str, Any]:
         """The same for JSON and for tables."""
@@ -115,6 +116,10 @@ class Encoded:
                 lines[-1] += (
                     f"; too long: {term.cut} lose their end, {term.dropped} have no response left and are "
                     f"dropped: {term.lost_target_tokens} of {term.target_tokens} target tokens"
+                )
+            if term.straddling:
+                lines[-1] += (
+                    f"; in {term.straddling} a token would straddle prompt and response: these are tokenized apart"
                 )
         return "\n".join(lines)
 
@@ -231,7 +236,7 @@ def _encode(work: Work, part: int, start: int) -> Batch:
     template, max_length = how.template, how.max_length
     stop = min(start + BATCH, len(rows))
     batch = rows[start:stop]
-    ids, first, lengths = encode_batch(batch, how.tokenizer, template, max_length, how.text_field)
+    ids, first, lengths, straddles = encode_batch(batch, how.tokenizer, template, max_length, how.text_field)
     dropped = first >= np.minimum(lengths, max_length)
     lost = np.maximum(0, lengths - np.maximum(max_length, first))
     counts = {
@@ -240,6 +245,7 @@ def _encode(work: Work, part: int, start: int) -> Batch:
         "cut": int(((lost > 0) & ~dropped).sum()),
         "dropped": int(dropped.sum()),
         "lost_target_tokens": int(lost.sum()),
+        "straddling": int(straddles.sum()),
     }
     named = [f"{name}/{number}" for number in batch["id"]]
     if template == TEXT:
@@ -287,52 +293,24 @@ def encode_batch(
     template: str,
     max_length: int,
     text_field: str | None = None,
-) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """For columns of records: each row's token ids (int32, `max_length` at most), its prompt's length, and how many
-    tokens it had before it was cut.
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
+    """For columns of records: each row's token ids (int32, `max_length` at most), its prompt's length, how many tokens
+    it had before it was cut, and whether a token would straddle prompt and response (see `xllm.boundary`).
 
-    A token is trained on if it begins at or after the first character of the response, and so is eos. That is the
-    reference's mask: a token that straddles the boundary counts as prompt there too. A long row loses its end, eos
-    included, as in the reference: an answer that was cut must not teach the model to stop there. With the template
-    TEXT there is no prompt, and nothing is cut.
+    The prompt's own tokens aren't trained on; the response's are, and eos. A long row loses its end, eos included, as
+    in the reference: an answer that was cut must not teach the model to stop there. With the template TEXT there is no
+    prompt, and nothing is cut.
     """
     records = list(zip(batch["instruction"], batch["input"], batch["output"], strict=True))
     if template == TEXT:
-        texts = [text_of(dict(zip(TEXT_FIELDS, record, strict=True)), text_field) for record in records]
-        ids, first = encode_texts([""] * len(records), texts, tokenizer)
+        prompts = [""] * len(records)
+        responses = [text_of(dict(zip(TEXT_FIELDS, record, strict=True)), text_field) for record in records]
     else:
-        asked = [TEMPLATES[template](*record[:2]) for record in records]
-        ids, first = encode_texts(asked, [record[2] for record in records], tokenizer)
-    lengths = np.array([len(row) for row in ids], np.int32)
+        prompts, responses = [TEMPLATES[template](*record[:2]) for record in records], [record[2] for record in records]
+    pairs = boundary.encode_pairs(prompts, responses, tokenizer, chat=False)
     limit = None if template == TEXT else max_length
-    return [np.array(row[:limit], np.int32) for row in ids], np.array(first, np.int32), lengths
-
-
-def encode_texts(
-    prompts: Sequence[str], responses: Sequence[str], tokenizer: "PreTrainedTokenizerFast", special: bool = True
-) -> tuple[list[list[int]], list[int]]:
-    """For prompts and their responses, each pair tokenized as one text: the token ids, which end with eos, and how many
-    of them are the prompt's. `special` tokens, such as bos, are added unless a prompt has them already."""
-    backend = tokenizer.backend_tokenizer  # what `tokenizer` calls, without the columns that nobody reads here
-    backend.no_padding()
-    backend.no_truncation()
-    rows, first = [], []
-    texts = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
-    encodings = backend.encode_batch(texts, add_special_tokens=special)
-    for prompt, text, encoding in zip(prompts, texts, encodings, strict=True):
-        ids = encoding.ids
-        if not ids or ids[-1] != tokenizer.eos_token_id:  # some tokenizers add it themselves
-            ids.append(tokenizer.eos_token_id)
-        rows.append(ids)
-        # what comes first isn't trained on in any case: nothing before it could predict it
-        first.append(max(1, _first_token(encoding, len(prompt), len(text), len(ids) - 1)))
-    return rows, first
-
-
-def _first_token(encoding: Any, start: int, end: int, eos: int) -> int:
-    """The index of the first token that begins at character `start` or later; `eos` where no text is left."""
-    for character in range(start, end):
-        token = encoding.char_to_token(character)
-        if token is not None and encoding.token_to_chars(token)[0] >= start:
-            return token
-    return eos
+    # what comes first isn't trained on in any case: nothing before it could predict it
+    first = np.array([max(1, pair.start) for pair in pairs], np.int32)
+    lengths = np.array([len(pair.ids) + 1 for pair in pairs], np.int32)
+    ids = [np.array([*pair.ids, tokenizer.eos_token_id][:limit], np.int32) for pair in pairs]
+    return ids, first, lengths, np.array([pair.straddles for pair in pairs], bool)

@@ -74,7 +74,8 @@ def _written(row: AnsweredRow) -> str:
 def _likeliest(measure: Literal["per_token", "per_byte"]) -> Choice:
     def choice(row: AnsweredRow) -> str:
         scores = row.get("label_scores", {})
-        return max(scores, key=lambda text: scores[text][measure], default="")
+        # a tie doesn't go by their order
+        return max(scores, key=lambda text: (scores[text][measure], text), default="")
 
     return choice
 
