@@ -34,4 +34,4 @@ def test_texts_begin_with_bos_unless_the_tokenizer_says_otherwise(folder, llama,
 
 def test_a_tokenizer_without_eos_is_refused_in_one_line(folder):
     with pytest.raises(XllmError, match="tokenizer of"):
-        load_tokenizer(folder(tokenizer_class="LLaMATokenizer", bos_token="", eos_token="", unk_token=""))
+        load_tokenizer(folder(tokenizer_class="PreTrainedTokenizerFast", bos_token="", eos_token="", unk_token=""))
