@@ -1,6 +1,7 @@
 """How every command reads its flags and shows its help."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -231,6 +232,215 @@ def sample_data(sample, tmp_path, monkeypatch):
 def test_mistakes_are_one_line(cli, line, message):
     outcome = cli(*line)
     assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1 and not outcome.out
+
+
+# the command line in the reference's script/train.sh, and what is said of each flag that isn't taken as it stands
+REFERENCE = [
+    "--num_train_epochs",
+    "3",
+    "--learning_rate",
+    "2e-5",
+    "--data_path",
+    "data/alpaca_en",
+    "--model_name_or_path",
+    "model/llama-7b-hf",
+    "--output_dir",
+    "out",
+    "--bf16",
+    "True",
+    "--tf32",
+    "True",
+    "--per_device_train_batch_size",
+    "4",
+    "--per_device_eval_batch_size",
+    "4",
+    "--gradient_accumulation_steps",
+    "4",
+    "--lr_scheduler_type",
+    "cosine",
+    "--weight_decay",
+    "0.",
+    "--warmup_ratio",
+    "0.03",
+    "--evaluation_strategy",
+    "no",
+    "--save_strategy",
+    "no",
+    "--save_steps",
+    "2000",
+    "--save_total_limit",
+    "1",
+    "--load_best_model_at_end",
+    "True",
+    "--logging_steps",
+    "1",
+    "--report_to",
+    "wandb",
+    "tensorboard",
+    "--logging_dir",
+    "log",
+    "--model_max_length",
+    "512",
+    "--optim",
+    "adamw_torch",
+]
+INSTEAD = {
+    "data_path": "the second word: xllm train BASE MIXTURE",
+    "model_name_or_path": "the BASE is the first word",
+    "fsdp": "several processes shard the model by themselves",
+    "per_device_eval_batch_size": "leave it out",
+    "warmup_ratio": "type --warmup_steps 0.03",
+    "evaluation_strategy": "leave it out",
+    "save_strategy": "leave it out",
+    "save_total_limit": "leave it out",
+    "load_best_model_at_end": "leave it out",
+    "logging_dir": "TENSORBOARD_LOGGING_DIR=log",
+}
+
+
+def test_the_reference_s_command_line_is_told_what_to_type_instead_all_at_once(cli):
+    outcome = cli("train", *REFERENCE, "--fsdp", "full_shard auto_wrap")
+    assert outcome.code == 2 and outcome.err.count("\n") == 1
+    told = dict(part.split(": ", 1) for part in re.split(r"; (?=--\w+: )", outcome.err.removeprefix("xllm: ")))
+    assert {name.removeprefix("--") for name in told} == set(INSTEAD)
+    assert all(message in told[f"--{name}"] for name, message in INSTEAD.items()), told
+
+
+def test_what_is_left_of_it_is_taken(cli, sample_data, llama, tmp_path, monkeypatch):
+    from xllm.training.request import read as request
+
+    for name in ("wandb", "tensorboard"):  # which pass for them as long as nothing is logged
+        (tmp_path / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    left = list(REFERENCE)
+    for name in INSTEAD.keys() - {"fsdp"}:
+        place = left.index(f"--{name}")
+        del left[place : place + 2]
+    left = [text for text in left if text not in ("--bf16", "--tf32", "True")]  # of GPUs
+    training = request(read("train", TrainFlags, [str(llama), "alpaca_en", *left, "--warmup_steps", "0.03"])).training
+    assert (
+        training.report_to == ["wandb", "tensorboard"] and training.warmup_steps == 0.03 and training.save_steps == 2000
+    )
+
+
+# all flags of transformers 4.29's TrainingArguments that its release 5 has no longer, or that have no effect here
+OLD = [
+    "adafactor",
+    "auto_find_batch_size",
+    "bf16_full_eval",
+    "dataloader_drop_last",
+    "deepspeed",
+    "disable_tqdm",
+    "do_eval",
+    "do_predict",
+    "do_train",
+    "eval_accumulation_steps",
+    "eval_delay",
+    "evaluation_strategy",
+    "fp16_backend",
+    "fp16_full_eval",
+    "fp16_opt_level",
+    "fsdp",
+    "fsdp_config",
+    "fsdp_min_num_params",
+    "fsdp_transformer_layer_cls_to_wrap",
+    "greater_is_better",
+    "group_by_length",
+    "half_precision_backend",
+    "hub_model_id",
+    "hub_private_repo",
+    "hub_strategy",
+    "hub_token",
+    "ignore_data_skip",
+    "include_inputs_for_metrics",
+    "jit_mode_eval",
+    "label_names",
+    "label_smoothing_factor",
+    "length_column_name",
+    "load_best_model_at_end",
+    "local_rank",
+    "log_on_each_node",
+    "logging_dir",
+    "logging_nan_inf_filter",
+    "logging_strategy",
+    "metric_for_best_model",
+    "mp_parameters",
+    "no_cuda",
+    "overwrite_output_dir",
+    "past_index",
+    "per_device_eval_batch_size",
+    "per_gpu_eval_batch_size",
+    "per_gpu_train_batch_size",
+    "prediction_loss_only",
+    "push_to_hub",
+    "push_to_hub_model_id",
+    "push_to_hub_organization",
+    "push_to_hub_token",
+    "ray_scope",
+    "resume_from_checkpoint",
+    "save_on_each_node",
+    "save_safetensors",
+    "save_strategy",
+    "save_total_limit",
+    "sharded_ddp",
+    "skip_memory_metrics",
+    "torch_compile",
+    "torch_compile_backend",
+    "torch_compile_mode",
+    "torchdynamo",
+    "tpu_metrics_debug",
+    "tpu_num_cores",
+    "use_ipex",
+    "use_legacy_prediction_loop",
+    "use_mps_device",
+    "warmup_ratio",
+    "xpu_backend",
+]
+
+
+def test_every_old_flag_has_an_answer(cli):
+    outcome = cli("train", "a", "b", *(word for name in OLD for word in (f"--{name}", "1")))
+    assert outcome.code == 2 and "unknown flag" not in outcome.err and "VALUE" not in outcome.err
+    assert all(f"--{name}: " in outcome.err for name in OLD)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (["--report_to", "wandb", "tensorboard"], "wandb tensorboard"),
+        (["--report_to", "wandb,tensorboard"], "wandb tensorboard"),
+        (["--report_to=wandb tensorboard"], "wandb tensorboard"),
+        (["--report_to", "none"], "none"),
+    ],
+)
+def test_a_log_goes_to_several_places(line, found, tmp_path):
+    for whole in (["base", "mixture", *line], [*line, "base", "mixture"]):
+        flags = read("train", TrainFlags, whole)
+        assert flags.others == {"report_to": found} and (flags.base, flags.mixture) == ("base", "mixture")
+    file = tmp_path / "train.yaml"
+    file.write_text(f"base: base\nmixture: mixture\nreport_to: [{', '.join(found.split())}]\n")
+    assert read("train", TrainFlags, ["--config", str(file)]).others == {"report_to": found}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("wandbb", "unknown value of --report_to 'wandbb'; did you mean wandb"),
+        ("wandb tensorbord", "unknown value of --report_to 'tensorbord'"),
+        (",", "--report_to needs a value: "),
+        ("none wandb", "--report_to none wandb: none goes alone"),
+        ("dvclive", "--report_to dvclive needs dvclive, which isn't installed: pip install dvclive"),
+    ],
+)
+def test_a_log_goes_nowhere_unknown(cli, sample_data, llama, value, message):
+    outcome = cli("train", llama, "alpaca_en", "--name", "new", f"--report_to={value}")
+    assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1
+
+
+def test_the_places_of_a_log_are_those_of_the_library():
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    assert set(recipe.REPORTERS) == set(INTEGRATION_TO_CALLBACK)
 
 
 @dataclass(frozen=True)

@@ -98,11 +98,12 @@ class Flags:
         return []
 
     @classmethod
-    def instead_of(cls, name: str) -> str | None:
-        """What there is in place of a flag or a word that others have, and this command hasn't."""
+    def instead_of(cls, name: str, value: str = "") -> str | None:
+        """What there is in place of a flag, with its value, or of a word that others have, and this command hasn't."""
         return None
 
-    passed_on: ClassVar[dict[str, str]] = {}  # flags that the command hands to a library: name → "value" or "switch"
+    # flags that the command hands to a library: name → "value" or "switch", or the values that a flag takes several of
+    passed_on: ClassVar[dict[str, str | tuple[str, ...]]] = {}
     # what was typed, what came of it with --config, and which flags are passed on
     typed: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
     settings: dict[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
@@ -159,7 +160,7 @@ def _split(command: str, kind: type[Flags], argv: Iterable[str]) -> tuple[dict[s
     own = {field.name: field for field in options(kind)}
     given: dict[str, list[str]] = {}
     others: dict[str, str] = {}
-    rest, plain = list(argv), []
+    rest, plain, wrong = list(argv), [], []
     while rest:
         token = rest.pop(0)
         letter = len(token) == 2 and token[0] == "-" and token[1].isalpha()  # -n 3
@@ -168,20 +169,42 @@ def _split(command: str, kind: type[Flags], argv: Iterable[str]) -> tuple[dict[s
             continue
         typed, equals, text = token.partition("=")
         name = typed.lstrip("-").replace("-", "_")
-        if name not in own and name not in kind.passed_on:
-            raise _unknown_flag(command, kind, typed)
-        is_switch = own[name].type is bool if name in own else kind.passed_on[name] == "switch"
-        if not equals and is_switch:
-            text = rest.pop(0) if rest and rest[0].lower() in (*TRUE, *FALSE) else "True"
-        elif not equals:
-            if not rest or rest[0].startswith("--"):
-                raise XllmError(f"{typed} needs a value; {see(command)}")
-            text = rest.pop(0)
+        takes = ("switch" if own[name].type is bool else "value") if name in own else kind.passed_on.get(name)
+        if takes is None:
+            value = text if equals else rest.pop(0) if rest and not rest[0].startswith("--") else ""
+            wrong.append(_unknown_flag(command, kind, typed, value))
+            continue
+        texts = [text] if equals else _following(command, typed, rest, takes)
         if name in own:
-            given.setdefault(name, []).append(text)
+            given.setdefault(name, []).extend(texts)
         else:
-            others[name] = text
+            others[name] = _several(typed, texts, takes) if isinstance(takes, tuple) else texts[-1]
+    if wrong:  # all at once: a command line of another program has many
+        raise XllmError("; ".join(map(str, wrong)))
     return given | _placed(command, kind, plain), others
+
+
+def _following(command: str, typed: str, rest: list[str], takes: str | tuple[str, ...]) -> list[str]:
+    """What follows a flag as its value, or values, is taken from the `rest` of a command line."""
+    if takes == "switch":
+        return [rest.pop(0)] if rest and rest[0].lower() in (*TRUE, *FALSE) else ["True"]
+    if not rest or rest[0].startswith("--"):
+        raise XllmError(f"{typed} needs a value; {see(command)}")
+    found = [rest.pop(0)]
+    while isinstance(takes, tuple) and rest and rest[0] in takes:
+        found.append(rest.pop(0))
+    return found
+
+
+def _several(typed: str, texts: list[str], known: Sequence[str]) -> str:
+    """Values of a flag, which commas may separate, as one text. Raises XllmError for one that it doesn't take."""
+    found = list(dict.fromkeys(" ".join(texts).replace(",", " ").split()))
+    for value in found:
+        if value not in known:
+            raise unknown(f"value of {typed}", value, known)
+    if not found:
+        raise XllmError(f"{typed} needs a value: {', '.join(known)}")
+    return " ".join(found)
 
 
 def _placed(command: str, kind: type[Flags], plain: list[str]) -> dict[str, list[str]]:
@@ -197,8 +220,8 @@ def _placed(command: str, kind: type[Flags], plain: list[str]) -> dict[str, list
     return given
 
 
-def _unknown_flag(command: str, kind: type[Flags], typed: str) -> XllmError:
-    if instead := kind.instead_of(typed.removeprefix("--").replace("-", "_")):
+def _unknown_flag(command: str, kind: type[Flags], typed: str, value: str) -> XllmError:
+    if instead := kind.instead_of(typed.removeprefix("--").replace("-", "_"), value):
         return XllmError(f"{typed}: {instead}")
     known = [f"--{own.name}" for own in options(kind)] + [f"--{name}" for name in kind.passed_on]
     return unknown("flag", typed, known, see(command))
@@ -221,10 +244,18 @@ def _from_file(command: str, kind: type[Flags], path: str) -> tuple[dict[str, li
     if "config" in found:
         raise XllmError(f"--config {path}: it can't name another file")
     places = {own.name: own for own in words(kind)}
+    found = {
+        name: ",".join(value) if isinstance(kind.passed_on.get(name), tuple) and _is_texts(value) else value
+        for name, value in found.items()
+    }
     texts = {name: _texts(path, name, value, places.get(name)) for name, value in found.items()}
     line = [f"--{name}={text}" for name, own in texts.items() for text in own if name not in places]
     given, others = _split(command, kind, line)
     return {**given, **{name: own for name, own in texts.items() if own and name in places}}, others
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _texts(path: str, name: object, value: object, place: Field[Any] | None) -> list[str]:

@@ -74,12 +74,13 @@ class TrainFlags(Flags):
     lock: str | None = flag("Refuse a mixture other than that of this lockfile.", metavar="FILE")
     prepare_only: bool = switch("Check everything and tokenize into the cache, then stop.")
 
-    passed_on: ClassVar[dict[str, str]] = {name: own.kind for name, own in (recipe.SHOWN | recipe.FURTHER).items()}
+    passed_on: ClassVar[dict[str, str | tuple[str, ...]]] = {
+        name: own.kind for name, own in (recipe.SHOWN | recipe.FURTHER).items()
+    }
 
     @classmethod
-    def instead_of(cls, name: str) -> str | None:
-        found = next((instead for start, instead in recipe.INSTEAD.items() if name.startswith(start)), None)
-        return found or recipe.unused(name)
+    def instead_of(cls, name: str, value: str = "") -> str | None:
+        return recipe.instead(name, value) or recipe.unused(name)
 
     @classmethod
     def more(cls, everything: bool) -> list[tuple[str, list[tuple[str, str]]]]:

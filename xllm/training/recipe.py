@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from importlib.util import find_spec
 
 from xllm.errors import XllmError
+from xllm.packages import package_of
 
 BATCH = 128  # rows an optimizer step, over all GPUs
 
@@ -80,8 +81,27 @@ class PassedOn:
 
     help: str
     default: str  # in words
-    kind: str = "value"  # or "switch"
+    kind: str | tuple[str, ...] = "value"  # or "switch", or the values that it takes several of
 
+
+# where the Trainer can send its log → the module that does it
+REPORTERS = {
+    "azure_ml": "azureml",
+    "clearml": "clearml",
+    "codecarbon": "codecarbon",
+    "comet_ml": "comet_ml",
+    "dagshub": "dagshub",
+    "dvclive": "dvclive",
+    "flyte": "flytekit",
+    "kubeflow": "kubeflow",
+    "mlflow": "mlflow",
+    "neptune": "neptune",
+    "swanlab": "swanlab",
+    "tensorboard": "tensorboard",  # or tensorboardX
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
+ALONE = ("all", "none")  # values of report_to that go without others
 
 SHOWN = {
     "num_train_epochs": PassedOn("Epochs.", "3; 5 from 10 billion parameters on"),
@@ -99,7 +119,9 @@ SHOWN = {
     ),
     "logging_steps": PassedOn("Steps between two lines of the log.", str(COMMON["logging_steps"])),
     "report_to": PassedOn(
-        "Where the log goes besides log.jsonl: wandb, tensorboard, none, …", "tensorboard where it is installed"
+        "Where the log goes besides log.jsonl: wandb, tensorboard, none, …; several may follow one another.",
+        "tensorboard where it is installed",
+        (*REPORTERS, *ALONE),
     ),
 }
 
@@ -127,10 +149,13 @@ FURTHER = {
     "debug": PassedOn("underflow_overflow stops at the first value that isn't finite.", "none"),
 }
 
-# beginnings of flags that there aren't → what there is in their place
+# beginnings of flags that there aren't → what there is in their place, VALUE being the one that was given
 _SHARDING = "several processes shard the model by themselves (FSDP2); see --hsdp_group and --cpu_offload"
 _EVERY_WEIGHT = "there are no adapters here, every weight is tuned; to save memory: several GPUs, --cpu_offload"
 _PACKING = "rows are laid end to end without padding already; see --tokens_per_micro_batch"
+_EVALUATED = "--eval_mixture and --dev evaluate, every --eval_steps; leave it out"
+_PRECISION = "half precision is torch's own; --bf16 or --fp16 choose it"
+_GONE = "leave it out; transformers has dropped it, and there is nothing that it would change here"
 INSTEAD = {
     "lora": _EVERY_WEIGHT,
     "qlora": _EVERY_WEIGHT,
@@ -150,24 +175,64 @@ INSTEAD = {
     "attn_implementation": "attention follows from model and machine; see docs/training.md",
     "flash_attn": "attention follows from model and machine; see docs/training.md",
     "dataset": "the MIXTURE says what to train on; see: xllm mixture --help",
+    "data_path": "the MIXTURE says what to train on, the second word: xllm train BASE MIXTURE",
+    "model_name": "the BASE is the first word: xllm train BASE MIXTURE",
+    "tokenizer_name": "the tokenizer is that of the BASE",
+    "cache_dir": "the cache of models and data is where the variable HF_HOME says: HF_HOME=VALUE",
     "disable_tqdm": "there is no progress bar, but a line a step; --quiet shows neither",
-    "max_seq_length": "the length limit is --model_max_length",
-    "max_length": "the length limit is --model_max_length",
-    "cutoff_len": "the length limit is --model_max_length",
-    "max_source_length": "the length limit is --model_max_length",
+    "max_seq_length": "the length limit is --model_max_length VALUE",
+    "max_length": "the length limit is --model_max_length VALUE",
+    "cutoff_len": "the length limit is --model_max_length VALUE",
+    "max_source_length": "the length limit is --model_max_length VALUE",
     "learning_rate_schedule": "the schedule is --lr_scheduler_type",
-    "warmup_ratio": "--warmup_steps below 1 is a share of all steps, as --warmup_steps 0.03",
-    "epochs": "the number of epochs is --num_train_epochs",
-    "batch_size": "the rows of a step are --global_batch_size",
-    "eval_strategy": "--eval_mixture and --dev evaluate, every --eval_steps",
-    "evaluation_strategy": "--eval_mixture and --dev evaluate, every --eval_steps",
-    "do_eval": "--eval_mixture and --dev evaluate, every --eval_steps",
-    "save_strategy": "--save_steps N saves checkpoints",
-    "save_total_limit": "a checkpoint takes the place of the one before it",
+    "lr_scheduler": "the schedule is --lr_scheduler_type VALUE",
+    "lr": "the learning rate is --learning_rate VALUE",
+    "warmup_ratio": "--warmup_steps below 1 is a share of all steps; type --warmup_steps VALUE",
+    "epochs": "the number of epochs is --num_train_epochs VALUE",
+    "per_gpu_train_batch_size": "type --per_device_train_batch_size VALUE",
+    "per_gpu_eval_batch_size": "rows are evaluated as --tokens_per_micro_batch has them; leave it out",
+    "per_device_eval_batch_size": "rows are evaluated as --tokens_per_micro_batch has them; leave it out",
+    "batch_size": "the rows of a step are --global_batch_size VALUE",
+    "eval_strategy": _EVALUATED,
+    "evaluation_strategy": _EVALUATED,
+    "evaluate_during_training": _EVALUATED,
+    "do_eval": _EVALUATED,
+    "do_train": "xllm train trains; leave it out",
+    "do_predict": "xllm infer answers, once the model is tuned; leave it out",
+    "save_strategy": "--save_steps N saves checkpoints; leave it out",
+    "save_total_limit": "a checkpoint takes the place of the one before it; leave it out",
+    "save_safetensors": "models are saved as safetensors alone; leave it out",
+    "overwrite_output_dir": "a finished model isn't overwritten; remove its folder, or name another: --output_dir",
     "resume_from_checkpoint": "run the same command again to resume from its last checkpoint",
-    "load_best_model": "the model of the last step is saved; the log has the scores of --dev",
+    "ignore_data_skip": "run the same command again to resume from its last checkpoint, rows and all",
+    "load_best_model": "the model of the last step is saved, and the log has the scores of --dev; leave it out",
+    "metric_for_best_model": "the model of the last step is saved, and the log has the scores of --dev; leave it out",
+    "logging_dir": "TensorBoard's log is in runs/ of the model's folder; elsewhere: TENSORBOARD_LOGGING_DIR=VALUE",
     "push_to_hub": "a finished model is uploaded with: hf upload REPO FOLDER",
     "hub_": "a finished model is uploaded with: hf upload REPO FOLDER",
+    "no_cuda": "type --use_cpu VALUE",
+    "use_mps_device": "an Apple GPU is taken where there is one, unless --use_cpu; leave it out",
+    "local_rank": "leave it out; torchrun tells each process: bash script/train.sh BASE MIXTURE",
+    "n_gpu": "all GPUs of the machine are taken by: bash script/train.sh BASE MIXTURE; NPROC=VALUE takes so many",
+    "xpu_backend": "type --ddp_backend VALUE",
+    "half_precision_backend": _PRECISION,
+    "fp16_backend": _PRECISION,
+    "fp16_opt_level": _PRECISION,
+    "fp16_full_eval": _PRECISION,
+    "bf16_full_eval": _PRECISION,
+    "adafactor": "type --optim adafactor",
+    "sharded_ddp": _SHARDING,
+    "gradient_checkpointing_kwargs": "type --activation_checkpointing_kwargs VALUE",
+    "torchdynamo": _GONE,
+    "tpu_": _GONE,
+    "past_index": _GONE,
+    "use_legacy_prediction_loop": _GONE,
+    "jit_mode_eval": _GONE,
+    "use_ipex": _GONE,
+    "mp_parameters": _GONE,
+    "ray_scope": _GONE,
+    "include_inputs_for_metrics": _GONE,
+    "optim_target_modules": _EVERY_WEIGHT,
 }
 
 
@@ -181,6 +246,28 @@ def entries(table: dict[str, PassedOn]) -> list[tuple[str, str]]:
 
 def _told(own: PassedOn) -> str:
     return f"{own.help} Default: {own.default}."
+
+
+def instead(name: str, value: str) -> str | None:
+    """What there is in place of a flag that there isn't."""
+    starts = [start for start in INSTEAD if name.startswith(start)]
+    return INSTEAD[max(starts, key=len)].replace("VALUE", value or "N").strip() if starts else None
+
+
+def report_to(text: str) -> list[str]:
+    """Where the log goes, as `--report_to` names it. Raises XllmError for what isn't installed, or can't go with
+    others."""
+    found = text.split()
+    for name in found:
+        if name in ALONE and len(found) > 1:
+            raise XllmError(f"--report_to {text}: {name} goes alone")
+        module = REPORTERS.get(name)
+        if module is not None and find_spec(module) is None and find_spec(f"{module}X") is None:
+            raise XllmError(
+                f"the Trainer refuses these flags: --report_to {name} needs {module}, which isn't installed: "
+                f"pip install {package_of(module)}"
+            )
+    return found
 
 
 def unused(name: str) -> str | None:

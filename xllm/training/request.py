@@ -77,7 +77,9 @@ def _training_arguments(flags: TrainFlags, parameters: int, output: Path) -> Tra
     settings |= {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 1, "eval_steps": flags.eval_steps}
     parser = _Parser(StepArguments, allow_abbrev=False)
     parser.set_defaults(**settings, save_steps=flags.save_steps or STEPS, output_dir=str(output))
-    words = [f"--{name}={value}" for name, value in flags.others.items()]
+    if "report_to" in flags.others:
+        parser.set_defaults(report_to=recipe.report_to(flags.others["report_to"]))
+    words = [f"--{name}={value}" for name, value in flags.others.items() if name != "report_to"]
     try:
         [training] = parser.parse_args_into_dataclasses(words, look_for_args_file=False)
     except (ValueError, ImportError, OSError) as error:  # TrainingArguments checks its values as it is made
