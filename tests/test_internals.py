@@ -114,6 +114,18 @@ def _(tmp_path):
     assert torch.equal(AutoModelForCausalLM.from_pretrained(tmp_path)(IDS).logits, expected)
 
 
+@means("transformers: model.base_model, and where there is none")
+def _():
+    from transformers import Llama4TextConfig
+
+    from xllm.packing.internals import body
+
+    nameless = model_of(Llama4TextConfig(**WIDE, num_local_experts=2, pad_token_id=0))
+    for model in (model_of(LlamaConfig(**WIDE)), nameless):
+        assert body(model) is model.model
+    assert nameless.base_model is nameless
+
+
 # xllm/packing/{packed,prefix_tree}.py, xllm/training/memory.py
 
 

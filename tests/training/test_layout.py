@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xllm.packing.collate import IGNORED, packed_batch, padded_batch
-from xllm.training.layout import Steps, order, packed_bins, padded_bins
+from xllm.training.layout import Steps, bins_by_length, order, packed_bins, padded_bins
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 
@@ -21,6 +21,16 @@ def test_every_row_lies_in_one_micro_batch_within_the_budget(lengths, ranks, bud
         rows = [row for rank in laid for own in rank for row in own]
         assert sorted(rows) == list(range(len(lengths)))
         assert all(cost(lengths[own]) <= budget for rank in laid for own in rank if len(own))
+
+
+@given(LENGTHS, st.integers(1, 4), st.integers(1, 500), st.booleans())
+def test_rows_on_both_sides_of_an_edge_do_not_meet(lengths, ranks, edge, packed):
+    lengths = np.array(lengths)
+    laid = bins_by_length(lengths, ranks, 1000, edge, packed=packed)
+    assert len({len(rank) for rank in laid}) == 1
+    bins = [own for rank in laid for own in rank if len(own)]
+    assert sorted(row for own in bins for row in own) == list(range(len(lengths)))
+    assert all(len(set(lengths[own] <= edge)) == 1 for own in bins)
 
 
 def test_few_micro_batches_are_made_and_they_are_alike():

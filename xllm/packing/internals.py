@@ -40,3 +40,9 @@ def replace_forward(model: PreTrainedModel, make: Callable[[Callable[..., Any]],
     Trainer, to FSDP and to `save_pretrained`.
     """
     model.forward = MethodType(make(model.forward), model)
+
+
+def body(model: PreTrainedModel) -> Any:
+    """All of a model but its head. In Llama 4's text model `base_model` finds nothing, and is the model itself."""
+    found: Any = model.base_model
+    return found if found is not model else getattr(model, "model", model)

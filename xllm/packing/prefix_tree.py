@@ -182,7 +182,7 @@ def tree_attention(
     if others.get("s_aux") is not None:
         raise TypeError("attention sinks")
     out = tokens.attend(layer_number(module), query, key, value, scaling, sliding_window, softcap)
-    return out.transpose(1, 2), None
+    return out.transpose(1, 2).contiguous(), None
 
 
 def attend_by_tree(model: PreTrainedModel) -> bool:

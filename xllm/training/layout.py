@@ -64,6 +64,23 @@ def padded_bins(lengths: np.ndarray, ranks: int, budget: int) -> list[list[np.nd
     return [[np.array(rows, np.int64) for rows in bins[rank::ranks]] for rank in range(ranks)]
 
 
+def bins_by_length(
+    lengths: np.ndarray, ranks: int, budget: int, edge: int | None, *, packed: bool
+) -> list[list[np.ndarray]]:
+    """Packed or padded bins, in which rows of up to `edge` tokens and longer ones don't meet: such a model turns all of
+    a micro-batch by its longest row (`xllm.packing.lengths`)."""
+    parts = (
+        [np.arange(len(lengths))] if edge is None else [np.flatnonzero(lengths <= edge), np.flatnonzero(lengths > edge)]
+    )
+    found: list[list[np.ndarray]] = [[] for _ in range(ranks)]
+    for part in parts:
+        if len(part):
+            bins = (packed_bins if packed else padded_bins)(lengths[part], ranks, budget)
+            for own, rank in zip(found, bins, strict=True):
+                own += [part[rows] for rows in rank]
+    return found
+
+
 class Steps(Dataset):
     """The optimizer steps of an epoch, each as the micro-batches of one rank.
 
@@ -72,9 +89,20 @@ class Steps(Dataset):
     rows' lengths) and `padded` (tokens with the padding).
     """
 
-    def __init__(self, rows, rows_a_step: int, seed: int, budget: int, *, packed: bool, rank: int, ranks: int) -> None:
+    def __init__(
+        self,
+        rows,
+        rows_a_step: int,
+        seed: int,
+        budget: int,
+        *,
+        packed: bool,
+        rank: int,
+        ranks: int,
+        edge: int | None = None,
+    ) -> None:
         self.rows, self.rows_a_step, self.seed, self.budget = rows, rows_a_step, seed, budget
-        self.packed, self.rank, self.ranks = packed, rank, ranks
+        self.packed, self.rank, self.ranks, self.edge = packed, rank, ranks, edge
         self.epoch = 0
         self._order: tuple[int, np.ndarray] | None = None
 
@@ -116,7 +144,7 @@ class Steps(Dataset):
         """For each rank the rows of its micro-batches, of which there are none where there are no rows."""
         if not len(lengths):
             return [[]] * self.ranks
-        return (packed_bins if self.packed else padded_bins)(lengths, self.ranks, self.budget)
+        return bins_by_length(lengths, self.ranks, self.budget, self.edge, packed=self.packed)
 
 
 def loader(steps: Steps, workers: int) -> DataLoader:

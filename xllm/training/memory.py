@@ -7,6 +7,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from transformers import AttentionInterface, PreTrainedModel
 
 from xllm.models.load import skeleton
+from xllm.packing.internals import body
 from xllm.packing.loss import chunk_rows
 from xllm.training.sharding import layers
 
@@ -76,7 +77,7 @@ def kept_per_token(model: PreTrainedModel) -> int:
         AttentionInterface.register("traced", _traced_attention)
         model.set_attn_implementation("traced")
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        model.base_model(input_ids=torch.zeros(1, TRACED, dtype=torch.long, device="meta"), use_cache=False)
+        body(model)(input_ids=torch.zeros(1, TRACED, dtype=torch.long, device="meta"), use_cache=False)
     return sum(storage.nbytes() for storage in kept.values()) // TRACED
 
 

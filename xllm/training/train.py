@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig
@@ -14,6 +15,7 @@ from xllm.cli import done
 from xllm.errors import XllmError
 from xllm.mixture.encoding import Encoded
 from xllm.models.load import load_model
+from xllm.packing.lengths import edge
 from xllm.packing.packed import make_losses
 from xllm.training import checkpoint, memory, monitor, resume, saving
 from xllm.training.flags import TrainFlags
@@ -80,7 +82,8 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     budget = micro_batch_tokens(request, model.config, longest)
     peak = matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
     watcher = monitor.Watch(Path(args.output_dir), model, peak, args.world_size)
-    steps = steps_of(prepared.encoded, request, budget, packed)
+    ways = {"packed": packed, "edge": edge(model.config)}
+    steps = steps_of(prepared.encoded, request, budget, **ways)
     if args.world_size > 1:
         shard(model, bf16=args.bf16, group=data.hsdp_group, cpu_offload=data.cpu_offload)
     try:
@@ -89,7 +92,7 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
         raise XllmError(f"the Trainer refuses these flags: {error}") from error
     show_steps(trainer)
     if prepared.held_out or prepared.questions:
-        held_out = steps_of(prepared.held_out, request, budget, packed) if prepared.held_out else None
+        held_out = steps_of(prepared.held_out, request, budget, **ways) if prepared.held_out else None
         held = Held(held_out, prepared.questions, request.template, prepared.tokenizer)
         trainer.add_callback(Develop(trainer, held, args.eval_steps))
     return trainer
@@ -112,9 +115,9 @@ def micro_batch_tokens(request: Request, config: PreTrainedConfig, longest: int)
     return budget
 
 
-def steps_of(encoded: Encoded, request: Request, budget: int, packed: bool) -> Steps:
-    """This rank's part of the optimizer steps on an encoded mixture."""
+def steps_of(encoded: Encoded, request: Request, budget: int, **ways: Any) -> Steps:
+    """This rank's part of the optimizer steps on an encoded mixture, `ways` being those of `Steps`."""
     args = request.training
     seed = args.seed if args.data_seed is None else args.data_seed
     ranks = {"rank": args.process_index, "ranks": args.world_size}
-    return Steps(encoded.rows, request.rows_a_step, seed, budget, packed=packed, **ranks)
+    return Steps(encoded.rows, request.rows_a_step, seed, budget, **ranks, **ways)
