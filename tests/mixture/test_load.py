@@ -1,10 +1,13 @@
 """From a mixture's text to its records."""
 
 import json
+import re
 
 import pytest
 
+from tests.conftest import HOME
 from xllm.errors import XllmError
+from xllm.mixture.aliases import load_aliases
 from xllm.mixture.load import load_mixture
 from xllm.mixture.mixture import Selection
 
@@ -116,3 +119,66 @@ def test_sizes_of_the_whole_mixture(alpaca):
     for wrong in ({"mix_rows": 0}, {"mix_temperature": 0.0}, {"mix_temperature": -1.0}):
         with pytest.raises(XllmError, match=f"--{next(iter(wrong))}"):
             Selection(**wrong)
+
+
+LANGUAGES = ("ar", "el", "hi", "tr", "vi", "zh")
+
+
+def test_the_paper_s_mixtures_have_names(root):
+    found = load_aliases(root)
+    for language in LANGUAGES:
+        assert found[f"x_{language}"] == f"alpaca_en+alpaca_{language}+translation_ncwm_en-{language}"
+    terms = ["alpaca_en", *(f"alpaca_{own}" for own in LANGUAGES), *(f"translation_ncwm_en-{own}" for own in LANGUAGES)]
+    assert found["m_all"].split("+") == terms
+
+
+def test_a_data_root_s_own_names_win_over_the_paper_s(alpaca):
+    aliases(alpaca, x_zh="alpaca_aa[:1]", mine="x_zh+alpaca_bb[:1]")
+    assert instructions("mine") == ["aa0", "bb0"] and "x_ar" in load_aliases(alpaca)
+    (alpaca / "x").mkdir()
+    (alpaca / "x" / "x.py").write_text((HOME / "data" / "alpaca" / "alpaca.py").read_text())
+    assert "x_ar" not in load_aliases(alpaca) and load_aliases(alpaca)["x_zh"] == "alpaca_aa[:1]"
+    rows = [{"instruction": "own", "input": "", "output": "x"}]
+    (alpaca / "x" / "alpaca_ar.json").write_text(json.dumps(rows))
+    assert instructions("x_ar") == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("mixture", "message"),
+    [
+        ("x_ar", "x_ar: of its 3 datasets are missing 3: alpaca_en, alpaca_ar, translation_ncwm_en-ar; alpaca_en: raw"),
+        ("some", "some: of its 2 datasets is missing one: alpaca_zz; alpaca_zz: raw file not found: "),
+        ("alpaca_aa+some[:3]+x_zh*2", "of its 5 datasets are missing 4: alpaca_zz, alpaca_en, alpaca_zh, translation_"),
+        ("alpaca_aa+alpaca_xx+alpaca_yy", "of its 3 datasets are missing 2: alpaca_xx, alpaca_yy; alpaca_xx: raw"),
+        ("alpaca_xx", "xllm: alpaca_xx: raw file not found: "),
+        ("blank", "the alias blank: cannot read the mixture '' at column 1"),
+        ("spaced", "the alias spaced: cannot read the mixture 'alpaca_aa + alpaca_bb' at column 10"),
+        ("alpaca_bb", "aliases form a cycle: alpaca_bb → alpaca_bb"),
+        ("mistyped", "unknown dataset 'alpca'; did you mean alpaca"),
+    ],
+)
+def test_what_a_name_lacks_is_told_in_one_line(cli, alpaca, mixture, message):
+    aliases(
+        alpaca,
+        some="alpaca_aa+alpaca_zz",
+        blank="",
+        spaced="alpaca_aa + alpaca_bb",
+        alpaca_bb="alpaca_bb[:1]",
+        mistyped="alpca_aa",
+    )
+    outcome = cli("mixture", mixture)
+    assert outcome.code == 2 and message in outcome.err.splitlines()[-1]  # after the bars of what was read
+
+
+def test_aliases_are_read_as_windows_writes_them(alpaca):
+    (alpaca / "alias" / "alias.json").write_bytes(b'\xef\xbb\xbf{\r\n  "few": "alpaca_aa[:1]"\r\n}\r\n')
+    assert instructions("few") == ["aa0"]
+
+
+def test_without_a_mixture_names_are_listed(cli, alpaca):
+    aliases(alpaca, few="alpaca_aa[:1]")
+    outcome = cli("mixture")
+    assert outcome.code == 0 and "\nxquad\n" in outcome.out and re.search(r"\nfew +alpaca_aa\[:1\]\n", outcome.out)
+    assert "x_zh     alpaca_en+alpaca_zh+translation_ncwm_en-zh" in outcome.out
+    outcome = cli("mixture", "--duplicates")
+    assert outcome.code == 2 and "--duplicates has no effect without a MIXTURE" in outcome.err

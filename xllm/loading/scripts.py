@@ -29,6 +29,10 @@ PROBE = "probe"
 CODE = (files, languages, multiple_choice, pairs, prompts, records, squad, sys.modules[__name__])
 
 
+class NotThere(XllmError):
+    """A raw file that a dataset reads isn't on the disk."""
+
+
 @dataclass(frozen=True)
 class Source:
     """One split of one dataset."""
@@ -190,7 +194,7 @@ def _explain(error: BaseException, term: str, script: Path, root: Path, homepage
     if isinstance(error, OSError) and cache.is_at_fault(error):
         return cache.unusable(error)
     if isinstance(error, FileNotFoundError) and error.filename:
-        return XllmError(_missing(term, Path(error.filename), root) + (f"; to get it: {homepage}" if homepage else ""))
+        return NotThere(_missing(term, Path(error.filename), root) + (f"; to get it: {homepage}" if homepage else ""))
     if isinstance(error, ImportError) and (what := _unimported(error, script)):
         return XllmError(f"{term}: {script} can't run: {what}")
     return XllmError(f"{term}: {script} failed: {type(error).__name__}: {error}")

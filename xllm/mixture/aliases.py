@@ -1,5 +1,6 @@
 """From a term's name to a dataset and its config, or to the mixture that it is an alias of."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +21,24 @@ class Part:
 
 
 def load_aliases(root: Path) -> dict[str, str]:
-    """Short names for mixtures, from alias/alias.json of this package and, winning over that, of the data root."""
-    found: dict[str, str] = {}
-    for path in dict.fromkeys([places.own_data() / "alias" / "alias.json", root / "alias" / "alias.json"]):
-        if path.exists():
-            aliases = read_json(path)
-            if not isinstance(aliases, dict) or not all(isinstance(text, str) for text in aliases.values()):
-                raise XllmError(f"{path} must hold one JSON object, alias names to mixtures")
-            found |= aliases
-    return found
+    """Short names for mixtures, from alias/alias.json of this package and, winning over that, of the data root; a
+    dataset of the data root wins over this package's, too."""
+    own = places.own_data()
+    scripts = [path.stem for path in root.glob("*/*.py") if path.stem == path.parent.name] if root != own else []
+    found = {
+        name: text
+        for name, text in _read(own).items()
+        if not any(name.startswith(f"{dataset}_") for dataset in scripts)
+    }
+    return found | _read(root)
+
+
+def _read(root: Path) -> dict[str, str]:
+    path = root / "alias" / "alias.json"
+    aliases = read_json(path) if path.exists() else {}
+    if not isinstance(aliases, dict) or not all(isinstance(text, str) for text in aliases.values()):
+        raise XllmError(f"{path} must hold one JSON object, alias names to mixtures")
+    return aliases
 
 
 def used(mixture: str, aliases: dict[str, str]) -> dict[str, str]:
@@ -41,13 +51,25 @@ def used(mixture: str, aliases: dict[str, str]) -> dict[str, str]:
     return found
 
 
+def leaves(part: Part) -> Iterator[Part]:
+    """The datasets of a part, those of aliases in it, too."""
+    if not part.parts:
+        yield part
+    for inner in part.parts:
+        yield from leaves(inner)
+
+
 def resolve(term: Term, known: dict[str, Path], aliases: dict[str, str], path: tuple[str, ...] = ()) -> Part:
     """Find out what a term names: `alias_NAME` or NAME for an alias, else the longest dataset name that fits."""
     alias = term.name if term.name in aliases else term.name.removeprefix("alias_")
     if alias in aliases:
         if alias in path:
             raise XllmError("aliases form a cycle: " + " → ".join([*path[path.index(alias) :], alias]))
-        inner = [resolve(part, known, aliases, (*path, alias)) for part in parse(aliases[alias])]
+        try:
+            terms = parse(aliases[alias])
+        except XllmError as error:
+            raise XllmError(f"the alias {alias}: {error}") from error
+        inner = [resolve(part, known, aliases, (*path, alias)) for part in terms]
         return Part(term, parts=tuple(inner))
     if term.name.startswith("alias_"):
         raise unknown("alias", alias, aliases, "aliases stand in alias/alias.json of the data root")

@@ -53,7 +53,10 @@ def drop_contaminated() -> Any:
 
 @dataclass(frozen=True)
 class MixtureFlags(Flags):
-    mixture: str = word("Datasets joined by +, as alpaca_en+alpaca_zh[:1000]*2.")
+    mixture: str | None = word(
+        "Datasets joined by +, as alpaca_en+alpaca_zh[:1000]*2. Without it, datasets and aliases are listed.",
+        default=None,
+    )
     model: str | None = flag("Count target tokens too, by the tokenizer of this model.")
     model_max_length: int = model_max_length("model")
     template: str = template("model")

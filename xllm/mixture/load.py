@@ -7,8 +7,8 @@ import datasets
 
 from xllm import cache, places
 from xllm.errors import XllmError
-from xllm.loading.scripts import Source, load, scripts
-from xllm.mixture.aliases import Part, load_aliases, resolve
+from xllm.loading.scripts import NotThere, Source, load, scripts
+from xllm.mixture.aliases import Part, leaves, load_aliases, resolve
 from xllm.mixture.draw import Pick, resize, take
 from xllm.mixture.grammar import parse
 from xllm.mixture.mixture import DatasetFacts, Mixture, Selection
@@ -20,8 +20,8 @@ def load_mixture(text: str, split: str, data_dir: str | None = None, selection: 
     known, aliases = scripts(root), load_aliases(root)
     plan = [resolve(term, known, aliases) for term in parse(text)]  # every name is checked before a file is opened
     cache.check()
-    sources: dict[str, Source] = {}
-    picks = [pick for part in plan for pick in _pick(part, split, root, sources, selection.seed)]
+    sources = _sources(text, plan, split, root)
+    picks = [pick for part in plan for pick in _pick(part, split, sources, selection.seed)]
     if selection.mix_rows is not None or selection.mix_temperature != 1:
         picks = resize(picks, selection.mix_rows, selection.mix_temperature, selection.seed)
     counts: Counter[str] = Counter()
@@ -41,14 +41,34 @@ def load_tests(names: str | None, data_dir: str | None) -> list[Mixture]:
     return [load_mixture(name, "test", data_dir) for name in names.split(",")] if names else []
 
 
-def _pick(part: Part, split: str, root: Path, sources: dict[str, Source], seed: int) -> list[Pick]:
-    """The rows of a part; a dataset that is met for the first time is loaded into `sources`."""
+def _sources(text: str, plan: list[Part], split: str, root: Path) -> dict[str, Source]:
+    """Every dataset of a mixture by its name. Raises XllmError, naming all that aren't on the disk."""
+    parts = {part.term.name: part for whole in plan for part in leaves(whole)}
+    tried = {name: _try(part, split, root) for name, part in parts.items()}
+    lacking = {name: own for name, own in tried.items() if isinstance(own, NotThere)}
+    found = {name: own for name, own in tried.items() if isinstance(own, Source)}
+    if not lacking:
+        return found
+    first, several = next(iter(lacking.values())), len(lacking) > 1
+    if not several and not any(part.parts for part in plan):
+        raise first
+    are = f"are missing {len(lacking)}" if several else "is missing one"
+    raise XllmError(f"{text}: of its {len(parts)} datasets {are}: {', '.join(lacking)}; {first}") from first
+
+
+def _try(part: Part, split: str, root: Path) -> Source | NotThere:
+    try:
+        return load(part.dataset, part.config, split, root)
+    except NotThere as error:
+        return error
+
+
+def _pick(part: Part, split: str, sources: dict[str, Source], seed: int) -> list[Pick]:
+    """The rows of a part."""
     if part.parts:
-        picks = [pick for inner in part.parts for pick in _pick(inner, split, root, sources, seed)]
+        picks = [pick for inner in part.parts for pick in _pick(inner, split, sources, seed)]
     else:
         name = part.term.name
-        if name not in sources:
-            sources[name] = load(part.dataset, part.config, split, root)
         picks = [Pick(name, range(len(sources[name].rows)))]
     count = sum(len(pick.rows) for pick in picks)
     picks = take(part.term, picks, seed)

@@ -7,10 +7,14 @@ from typing import Any
 
 from tabulate import tabulate
 
+from xllm import places
 from xllm.artifacts import model_folder
 from xllm.cli import done
+from xllm.errors import XllmError
 from xllm.files import write_json
+from xllm.loading.scripts import scripts
 from xllm.mixture import overlap, quality
+from xllm.mixture.aliases import load_aliases
 from xllm.mixture.encoding import encode
 from xllm.mixture.filters import kept
 from xllm.mixture.flags import MixtureFlags
@@ -26,8 +30,13 @@ WORST = 10  # overlapping rows shown
 def mixture(flags: MixtureFlags) -> None:
     """Show the datasets of a mixture and what they add up to; write its lockfile and the table as JSON if asked.
 
-    No weights are loaded.
+    No weights are loaded. Without a mixture, list what one can be made of.
     """
+    if flags.mixture is None:
+        if useless := [name for name in flags.settings if name not in ("data_dir", "quiet", "config")]:
+            raise XllmError(f"--{useless[0]} has no effect without a MIXTURE; see: xllm mixture --help")
+        print(names(places.data_root(flags.data_dir)))
+        return
     selection = Selection(
         flags.seed, flags.mix_rows, flags.mix_temperature, flags.filter_parallel, flags.drop_contaminated
     )
@@ -59,6 +68,12 @@ def mixture(flags: MixtureFlags) -> None:
     if flags.json is not None:
         write_json(Path(flags.json), report)
     done(*filter(None, (flags.lock, flags.json)), then=f"xllm train BASE {shlex.quote(flags.mixture)}")
+
+
+def names(root: Path) -> str:
+    """The datasets that have loading scripts, and the aliases with what they stand for, as text."""
+    datasets = "\n".join(sorted(scripts(root)))
+    return f"{datasets}\n\n{tabulate(sorted(load_aliases(root).items()), ['alias', 'stands for'])}"
 
 
 def counted(flags: MixtureFlags, loaded: Mixture, left: Mixture, tokenizer: Any) -> list[dict[str, Any]]:
