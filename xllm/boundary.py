@@ -101,8 +101,9 @@ def _apart(backend: Any, answers: Sequence[str]) -> list[list[int]]:
 def _backend(tokenizer: "PreTrainedTokenizerFast") -> Any:
     """What a tokenizer calls, without the columns that nobody reads here."""
     backend = tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
+    if backend.padding is not None or backend.truncation is not None:  # as a call may have left it
+        backend.no_padding()
+        backend.no_truncation()
     return backend
 
 

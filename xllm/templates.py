@@ -154,4 +154,5 @@ def ask_by_chat_template(
 ) -> list[int]:
     """The token ids of a conversation by a chat template, the tokenizer's own unless another is given."""
     text = tokenizer.apply_chat_template(messages, chat_template=source, tokenize=False, add_generation_prompt=True)
-    return tokenizer(text, add_special_tokens=False)["input_ids"]  # which the chat template writes itself
+    [ids] = boundary.encode_prompts([text], tokenizer, chat=True)
+    return ids

@@ -193,6 +193,9 @@ def test_the_order_of_labels_never_matters_and_scores_are_those_of_their_own_tok
         chosen = {(row["instruction"], *sorted(row["labels"]), row["prediction"]) for row in found[mode]}
         assert len(chosen) == len(ENDS) * 4  # one for each set of labels after each prompt
     plain, tokenizer = load_model(str(model), torch.float32), load_tokenizer(str(model))
+    for row in {(row["instruction"], *sorted(row["labels"])): row for row in found["constrain"]}.values():
+        ways = [by_hand(tokenizer, row["instruction"], label, row["labels"]) for label in row["labels"]]
+        assert row["prediction"] == row["labels"][written(plain, *zip(*ways, strict=True))]
     for row in {(row["instruction"], *sorted(row["labels"])): row for row in found["score"]}.values():
         for label in row["labels"]:
             ids, start = by_hand(tokenizer, row["instruction"], label, row["labels"])
@@ -217,10 +220,40 @@ def by_hand(tokenizer, ask, label, labels):
     return [*start, *own, *[tokenizer.eos_token_id] * ends], len(start)
 
 
+def written(model, ways, starts):
+    """Token by token, the likeliest that goes on with one of the ways: which one it comes to."""
+    begun = ways[0][: starts[0]]
+    while begun not in ways:
+        allowed = sorted({ids[len(begun)] for ids in ways if ids[: len(begun)] == begun})
+        with torch.no_grad():
+            said = model(torch.tensor([begun])).logits[0, -1]
+        begun = [*begun, allowed[int(said[allowed].argmax())]]
+    return ways.index(begun)
+
+
 def sum_of(model, ids, start):
     with torch.no_grad():
         said = model(torch.tensor([ids])).logits[0].log_softmax(-1)
     return sum(float(said[place - 1, ids[place]]) for place in range(start, len(ids)))
+
+
+@pytest.mark.parametrize("mode", ["score", "constrain"])
+def test_whole_sets_whose_labels_share_a_token_with_the_prompt(cli, sample, tmp_path, mode):
+    """`:A` is a token: all letters are answered by their own."""
+    save_llama(tmp_path / "model", family("qwen"), window=4096)
+    for dataset in ("belebele_en", "mmlu_all"):
+        outcome = cli("infer", tmp_path / "model", dataset, "--labels", mode)
+        assert outcome.code == 0, outcome.err
+        rows = read_jsonl(tmp_path / "model" / "test" / f"{dataset}.inference.jsonl")
+        assert rows and all(row["prediction"] in row["labels"] for row in rows)
+
+
+def test_a_row_that_asks_nothing_fails_alone(cli, picks, tmp_path):
+    save_llama(tmp_path / "model", family("qwen"))  # which puts no bos in front
+    words = (tmp_path / "model", picks(("", ("A", "B")), ("Which?", ("A", "B"))), "--labels", "score")
+    assert cli("infer", *words, "--template", "raw").code == 3
+    first, second = read_jsonl(tmp_path / "model" / "test" / "picks_x.inference.jsonl")
+    assert "failed" in first and second["prediction"] in ("A", "B")
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_a_model_without_trees_answers_too(bloom):
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_model_without_trees_writes_nothing_but_labels(bloom, beams):
-    texts = {"row 0": ["the town", "the old mill", "a river"]}
+    texts = {"row 0": ["the town", "the old mill", "the old", "a river"]}
     [labels] = after_prompts(["Which? "], texts, "alpaca", bloom.tokenizer)
     longest = max(len(label.tokens) for label in labels)
     task = Task("alpaca", Decoding(longest, num_beams=beams), 0, "constrain", None, None)
