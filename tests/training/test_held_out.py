@@ -42,6 +42,22 @@ def test_the_log_is_one_table_in_pandas(tuned):
     assert list(table.step[table.eval_loss.notna()]) == [2, 4, 5]
 
 
+@pytest.mark.slow
+def test_a_line_has_the_mean_of_the_steps_since_the_last_one(cli, llama, sample, tmp_path):
+    """However the steps of the log, of evaluations and of checkpoints lie to one another; the last step has a line."""
+    every: list[float] = []
+    for name, flags in (
+        ("one", ()),
+        ("two", ("--logging_steps", "2", "--save_steps", "2", *HELD[:2], "--eval_steps", "3")),
+    ):
+        assert cli("train", llama, MIXTURE, "--output_dir", tmp_path / name, *FLAGS, *flags).code == 0
+        log = [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        losses = {entry["step"]: entry["loss"] for entry in log if "loss" in entry}
+        every = every or list(losses.values())
+    assert [entry["step"] for entry in log if "eval_loss" in entry] == [3, 5]
+    assert losses == pytest.approx({2: sum(every[:2]) / 2, 4: sum(every[2:4]) / 2, 5: every[4]}, rel=1e-6)
+
+
 @pytest.fixture
 def tuned(cli, llama, sample, tmp_path):
     """Tuned without looking, and with: the folders."""

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import HOME
 from xllm.artifacts import model_folder
+from xllm.training.trainer import StepTrainer
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +69,71 @@ def uninterrupted(cli, llama, tmp_path, sample) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def dropping(llama, tmp_path_factory) -> Path:
+    """A GPT-2, whose dropout draws in every layer of every step."""
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer, folder = AutoTokenizer.from_pretrained(llama), tmp_path_factory.mktemp("models") / "gpt2"
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=640, n_embd=32, n_layer=2, n_head=4, bos_token_id=1)
+    assert config.resid_pdrop == config.embd_pdrop == config.attn_pdrop == 0.1
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+LOOKED_AT = (
+    "--eval_mixture",
+    "translation_daily_en-zh[:4]",
+    "--dev",
+    "translation_daily_en-zh[:1]",
+    "--eval_steps",
+    "2",
+)
+WAYS = {
+    "evaluated, and logged every step": LOOKED_AT,
+    "logged every fourth step, by two processes that lay rows out": (
+        *("--logging_steps", "4", "--dataloader_num_workers", "2"),
+        *("--optim", "adafactor", "--activation_checkpointing", "True"),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_random_goes_on_where_it_was(cli, dropping, tmp_path, sample, monkeypatch, way):
+    """Three steps an epoch; stopped within the first, at its end, and within the second: each line of the log and
+    each bit of the weights is that of a run that wasn't stopped."""
+    step, stop = StepTrainer.training_step, set()
+
+    def stopping(trainer, *args, **keywords):
+        if trainer.state.global_step in stop:
+            raise KeyboardInterrupt
+        return step(trainer, *args, **keywords)
+
+    monkeypatch.setattr(StepTrainer, "training_step", stopping)
+    flags = ("--global_batch_size", "4", "--max_steps", "6", "--learning_rate", "1e-2", "--save_steps", "1", *WAYS[way])
+    words = ("train", dropping, "alpaca_en[:8]+alpaca_zh[:4]", *flags, "--output_dir")
+    assert cli(*words, tmp_path / "whole").code == 0
+    for at in (1, 3, 5):
+        stop.add(at)
+        assert cli(*words, tmp_path / "stopped").code == 130
+        stop.clear()
+    assert "resuming from checkpoint-5" in cli(*words, tmp_path / "stopped").err
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+    assert logged(tmp_path / "stopped") == logged(tmp_path / "whole")
+    losses = [entry["step"] for entry in logged(tmp_path / "whole") if "loss" in entry]
+    assert losses == ([4, 6] if "--logging_steps" in WAYS[way] else [1, 2, 3, 4, 5, 6])
+
+
+def logged(folder: Path) -> list[dict]:
+    """The log without what goes by the clock."""
+    clock = {"target_tokens_per_second", "tokens_per_second", "mfu", "seconds_left"}
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in entry.items() if name not in clock} for entry in log]
+
+
 def test_killed_while_saving_then_out_of_disk_then_finished(cli, llama, tmp_path, uninterrupted):
     folder, log = tmp_path / "killed", tmp_path / "log"
     process = start(train(llama, folder), log)
@@ -100,12 +166,12 @@ def test_killed_while_saving_then_out_of_disk_then_finished(cli, llama, tmp_path
     assert losses[0] == losses[1] and [step for step, _ in losses[0]] == list(range(1, 25))
 
 
-def test_a_killed_process_is_brought_back_from_the_last_checkpoint(llama, tmp_path):
+def test_a_killed_process_is_brought_back_from_the_last_checkpoint(dropping, tmp_path):
     """Two processes, one of which is killed: the same weights as if it hadn't been."""
     log, results = tmp_path / "log", []
     for name in ("whole", "killed"):
         folder = tmp_path / name
-        words = ["bash", HOME / "script" / "train.sh", *train(llama, folder)[4:], "--max_restarts", "1"]
+        words = ["bash", HOME / "script" / "train.sh", *train(dropping, folder)[4:], "--max_restarts", "1"]
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         process = start(words, log, NPROC="2", PATH=path)
         if name == "killed":

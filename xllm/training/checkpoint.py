@@ -9,6 +9,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -36,8 +37,9 @@ def step_of(path: Path | None) -> int:
     return int(NAME.fullmatch(path.name)[1]) if path else 0
 
 
-def save(trainer: Trainer, folder: Path) -> None:
-    """Save the step that a trainer is at, and remove the checkpoints before it. Every rank calls it.
+def save(trainer: Trainer, folder: Path, unlogged: dict[str, Any]) -> None:
+    """Save the step that a trainer is at, with what has been summed up since its last line of the log, and remove the
+    checkpoints before it. Every rank calls it.
 
     Raises XllmError where it can't be written; older checkpoints are then as they were.
     """
@@ -48,7 +50,7 @@ def save(trainer: Trainer, folder: Path) -> None:
             remove(place)
             place.mkdir(parents=True)
         wait()
-        _write(trainer, place)
+        _write(trainer, place, unlogged)
         if first:
             trainer.state.save_to_json(str(place / TRAINER_STATE_NAME))
         wait()
@@ -95,9 +97,23 @@ def restore(trainer: Trainer, path: Path) -> None:
     groups = [group | saved for group, saved in zip(groups, facts["groups"], strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     trainer.lr_scheduler.load_state_dict(facts["scheduler"])
-    torch.set_rng_state(tensors["random"])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random cuda"])
+    if (scaler := trainer.accelerator.scaler) is not None:
+        scaler.load_state_dict(facts["scaler"])
+
+
+def restore_random(trainer: Trainer, path: Path) -> None:
+    """Put what is random where it was when a checkpoint was saved: the last thing before a step, since the loader
+    draws from it, too."""
+    with safe_open(path / f"{_name(trainer)}.safetensors", "pt") as file:
+        torch.set_rng_state(file.get_tensor("random"))
+        if torch.cuda.is_available():
+            torch.cuda.set_rng_state(file.get_tensor("random cuda"))
+
+
+def unlogged(trainer: Trainer, path: Path) -> dict[str, Any]:
+    """What had been summed up since the last line of the log when a trainer saved a checkpoint."""
+    found: dict[str, Any] = json.loads((path / f"{_name(trainer)}.json").read_text())["unlogged"]
+    return found
 
 
 def _restore_weights(trainer: Trainer, path: Path) -> dict[str, torch.Tensor]:
@@ -113,7 +129,7 @@ def _restore_weights(trainer: Trainer, path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _write(trainer: Trainer, place: Path) -> None:
+def _write(trainer: Trainer, place: Path, unlogged: dict[str, Any]) -> None:
     tensors = {f"weight {key}": _local(weight) for key, weight in untied_state(trainer.model).items()}
     tensors["random"] = torch.get_rng_state()
     if torch.cuda.is_available():
@@ -128,7 +144,9 @@ def _write(trainer: Trainer, place: Path) -> None:
             else:
                 rest.setdefault(number, {})[entry] = value
     groups = [{key: value for key, value in group.items() if key != "params"} for group in saved["param_groups"]]
-    facts = {"groups": groups, "state": rest, "scheduler": trainer.lr_scheduler.state_dict()}
+    facts = {"groups": groups, "state": rest, "scheduler": trainer.lr_scheduler.state_dict(), "unlogged": unlogged}
+    if (scaler := trainer.accelerator.scaler) is not None:
+        facts["scaler"] = scaler.state_dict()
     name = _name(trainer)
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, place / f"{name}.safetensors")
     (place / f"{name}.json").write_text(json.dumps(facts))

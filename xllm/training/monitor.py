@@ -64,9 +64,17 @@ class Watch:
         steps, with_targets = self.counted["steps"], self.counted["with_targets"]
         return loss if with_targets == steps else loss * steps / with_targets if with_targets else math.nan
 
-    def measured(self, step: int, steps: int, done: int) -> dict[str, float]:
+    def since(self) -> dict:
+        """What has been counted since the last line of the log, and the seconds since."""
+        return {"counted": dict(self.counted), "seconds": time.perf_counter() - self.began}
+
+    def go_on(self, counted: dict[str, int], seconds: float) -> None:
+        """Count on from what `since` gave."""
+        self.counted, self.began = Counter(counted), time.perf_counter() - seconds
+
+    def measured(self, step: int, steps: int) -> dict[str, float]:
         """What was measured since the last call: tokens a second, the share of padding, of the machine's rate of matrix
-        products (MFU), and the seconds left, `step` of `steps` being done, `done` of them since the last call."""
+        products (MFU), and the seconds left, `step` of `steps` being done."""
         now = time.perf_counter()
         seconds, counted = now - self.began, self.counted
         self.began, self.counted = now, Counter()
@@ -77,7 +85,7 @@ class Watch:
             "tokens_per_second": round(counted["tokens"] / seconds, 1),
             "padding": round(1 - counted["tokens"] / counted["padded"], 4),
             "mfu": round(counted["operations"] / seconds / self.peak, 4),
-            "seconds_left": round((steps - step) * seconds / max(1, done), 1),
+            "seconds_left": round((steps - step) * seconds / counted["steps"], 1),
         }
 
     def spike(self, step: int, loss: float) -> None:

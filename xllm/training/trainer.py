@@ -32,7 +32,7 @@ class StepTrainer(Trainer):
 
     def get_train_dataloader(self):
         self.steps.epoch = 0
-        self.add_callback(_Epochs(self.steps))
+        self.add_callback(_Steps(self.steps))
         return loader(self.steps, self.args.dataloader_num_workers)
 
     def num_examples(self, dataloader) -> int:
@@ -67,7 +67,7 @@ class StepTrainer(Trainer):
         state = self.state
         if "loss" in logs:
             logs["loss"] = self.watch.mean_loss(logs["loss"])
-            logs |= self.watch.measured(state.global_step, state.max_steps, self.args.logging_steps)
+            logs |= self.watch.measured(state.global_step, state.max_steps)
             if self.args.process_index == 0 and not math.isnan(logs["loss"]):
                 self.watch.spike(state.global_step, logs["loss"])
         super().log(logs, start_time)
@@ -81,7 +81,9 @@ class StepTrainer(Trainer):
         return norm
 
     def _save_checkpoint(self, model, trial) -> None:
-        checkpoint.save(self, self.watch.folder)
+        # the sum of the losses since the last line of the log, the step of that line, and what was counted since
+        unlogged = {"loss": self._tr_loss.item(), "logged": self._globalstep_last_logged, "since": self.watch.since()}
+        checkpoint.save(self, self.watch.folder, unlogged)
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
         """Nothing yet: weights are read with the rest, once the optimizer is there."""
@@ -91,14 +93,25 @@ class StepTrainer(Trainer):
             checkpoint.restore(self, Path(path))
 
     def _load_rng_state(self, path) -> None:
-        """Nothing: it has been restored with the rest."""
+        """Restore what is random, and what has been summed up since the last line of the log: Trainer sets that to
+        nothing once the rest has been restored, and calls this right before the first step."""
+        if path is not None:
+            checkpoint.restore_random(self, Path(path))
+            found = checkpoint.unlogged(self, Path(path))
+            self._tr_loss.fill_(found["loss"])
+            self._total_loss_scalar -= found["loss"]  # Trainer's mean at the end is of the steps that it does itself
+            self._globalstep_last_logged = found["logged"]
+            self.watch.go_on(**found["since"])
 
 
-class _Epochs(TrainerCallback):
-    """Tells the steps which epoch begins, after a resume too."""
+class _Steps(TrainerCallback):
+    """Tells the steps which epoch begins, after a resume too, and has the last one logged, whatever --logging_steps."""
 
     def __init__(self, steps: Steps) -> None:
         self.steps = steps
 
     def on_epoch_begin(self, args, state, control, **kwargs) -> None:
         self.steps.epoch = state.global_step // len(self.steps)
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        control.should_log = control.should_log or state.global_step == state.max_steps
