@@ -20,12 +20,14 @@ from transformers import (
     TrainingArguments,
 )
 
+from xllm.mixture.encoding import encode
 from xllm.mixture.load import load_mixture
 from xllm.mixture.mixture import Selection
 from xllm.models.load import load_tokenizer
 from xllm.packing.collate import packed_batch, padded_batch, without_targets
 from xllm.packing.packed import make_losses
 from xllm.templates import alpaca
+from xllm.training.layout import order, reference_weights
 
 TEXT = "alpaca_en[:10]+alpaca_zh[:6]+translation_daily_en-zh[:8]"
 DRAWN = "alpaca_en[:10]*1.5+alpaca_zh[:3]+translation_daily_en-zh[:3]*2"  # as many rows
@@ -96,9 +98,9 @@ def read(folder):
     return [entry["loss"] for entry in log if "loss" in entry], load_file(folder / "model.safetensors")
 
 
-def same(one, other, rounding=1e-5):
+def same(one, other, rounding=1e-5, steps=STEPS):
     losses, weights = zip(one, other, strict=True)
-    assert len(losses[0]) == STEPS and losses[0] == pytest.approx(losses[1], rel=rounding, abs=rounding)
+    assert len(losses[0]) == steps and losses[0] == pytest.approx(losses[1], rel=rounding, abs=rounding)
     for name, tensor in weights[0].items():
         assert torch.linalg.norm(tensor - weights[1][name]) <= rounding * torch.linalg.norm(tensor), name
 
@@ -150,6 +152,100 @@ def test_a_step_of_dropped_rows_alone_counts_and_has_a_zero_gradient(cli, llama,
 
 def test_micro_batches_do_not_change_it(tune):
     same(tune("one", "--tokens_per_micro_batch", 5000), tune("many", "--tokens_per_micro_batch", 320))
+
+
+def by_hand(tiny, ranks):
+    """transformers 4.29's way, which averages the means of padded micro-batches of two rows; each of `ranks` has each
+    second row of a step."""
+    rows = encode(load_mixture(TEXT, "train"), load_tokenizer(str(tiny)), "alpaca", 512).rows
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    losses = []
+    for step in range(2):
+        drawn = order(len(rows), 7, 0)[8 * step : 8 * step + 8]
+        micro_batches = [drawn[rank::ranks][two : two + 2] for rank in range(ranks) for two in range(0, 8 // ranks, 2)]
+        means = []
+        for numbers in micro_batches:
+            own = rows[numbers]
+            batch = padded_batch(list(own["input_ids"]), np.asarray(own["prompt_length"]))
+            means.append(model(**{name: batch[name] for name in ("input_ids", "attention_mask", "labels")}).loss)
+        loss = sum(means) / len(means)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, model.state_dict()
+
+
+AS_THERE = ("--global_batch_size", 8, "--per_device_train_batch_size", 2, "--loss_average", "reference")
+AS_THERE = (
+    *AS_THERE,
+    "--seed",
+    7,
+    "--optim",
+    "sgd",
+    "--learning_rate",
+    0.5,
+    "--lr_scheduler_type",
+    "constant",
+    "--warmup_steps",
+    0,
+)
+
+
+def test_the_reference_s_average_is_that_of_its_micro_batches(cli, llama, tmp_path, sample):
+    """Whatever ours are: those of `--tokens_per_micro_batch` are others, and rows are packed."""
+    expected = by_hand(llama, 1)
+    words = (
+        "train",
+        llama,
+        TEXT,
+        *AS_THERE,
+        "--max_steps",
+        2,
+        "--eval_mixture",
+        "alpaca_en[:3]",
+        "--eval_split",
+        "train",
+    )
+    for name, tokens in (("one", 5000), ("many", 400)):
+        outcome = cli(*words, "--output_dir", tmp_path / name, "--tokens_per_micro_batch", tokens)
+        assert outcome.code == 0, outcome.err
+        same(read(tmp_path / name), expected, steps=2)
+    assert json.loads((tmp_path / "one" / "run.json").read_text())["averaged_rows"] == 2
+    mean = cli("train", llama, TEXT, "--output_dir", tmp_path / "mean", *AS_THERE[:2], *AS_THERE[6:], "--max_steps", 1)
+    assert mean.code == 0 and abs(read(tmp_path / "mean")[0][0] - expected[0][0]) > 1e-4  # by default it is another
+
+
+@pytest.mark.slow
+def test_the_reference_s_average_over_ranks_is_that_of_their_means(torchrun, llama, tmp_path, sample):
+    torchrun("-m", "xllm", "train", llama, TEXT, *AS_THERE, "--max_steps", 2, "--output_dir", tmp_path / "two")
+    same(read(tmp_path / "two"), by_hand(llama, 2), steps=2)
+
+
+def test_rows_of_a_micro_batch_that_are_dropped_leave_its_mean_to_the_others():
+    """Places 2 and 3 have no row: a micro-batch of two rows that has none is left out, as it has no mean."""
+    targets = np.array([3, 5, 4, 8])
+    weights = reference_weights(np.array([0, 1, 4, 7]), targets, 2, 1)
+    assert (weights * targets / targets.sum()).tolist() == pytest.approx([3 / 8 / 3, 5 / 8 / 3, 1 / 3, 1 / 3])
+    weights = reference_weights(np.array([0, 1, 4, 7]), targets, 2, 2)  # ranks have places 0 2 4 6 and 1 3 5 7
+    assert (weights * targets / targets.sum()).tolist() == pytest.approx([1 / 4] * 4)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ("--global_batch_size", 6),
+            "a step of 6 rows can't be made of micro-batches of 4 rows on each of 1 processes",
+        ),
+        (("--per_device_train_batch_size", 3), "a step of 128 rows can't be made of micro-batches of 3 rows"),
+    ],
+)
+def test_a_step_is_made_of_whole_micro_batches(cli, llama, tmp_path, sample, flags, message):
+    outcome = cli("train", llama, TEXT, "--output_dir", tmp_path / "out", "--loss_average", "reference", *flags)
+    assert outcome.code == 2 and message in outcome.err
 
 
 def test_how_rows_a_step_are_said_does_not_matter(cli, tiny, tmp_path, sample):

@@ -8,9 +8,12 @@ import torch
 IGNORED = -100  # the label that a model's own loss leaves out
 
 
-def packed_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict[str, Any]:
+def packed_batch(
+    ids: list[np.ndarray], prompt_lengths: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, Any]:
     """Rows end to end: `input_ids` and `position_ids` (starting anew with each row) as [1, tokens], the rows'
-    `lengths`, and for each target token its id, the place of the token before it, and its row."""
+    `lengths`, and for each target token its id, the place of the token before it, and its row. Rows that don't count
+    alike have `row_weights`."""
     lengths = [len(row) for row in ids]
     starts = np.cumsum([0, *lengths[:-1]])
     spans = list(zip(starts, prompt_lengths, lengths, strict=True))
@@ -22,11 +25,15 @@ def packed_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict[str,
         "targets": _tensor(np.concatenate([row[first:] for row, first in zip(ids, prompt_lengths, strict=True)])),
         "places": _tensor(np.concatenate(places)),
         "target_rows": _tensor(np.repeat(np.arange(len(ids)), [len(place) for place in places])),
+        **_weights(weights),
     }
 
 
-def padded_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict[str, Any]:
-    """Rows padded on the right: `input_ids`, `attention_mask` and `labels` as [rows, tokens], and the `lengths`.
+def padded_batch(
+    ids: list[np.ndarray], prompt_lengths: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Rows padded on the right: `input_ids`, `attention_mask` and `labels` as [rows, tokens], the `lengths`, and
+    `row_weights` as above.
 
     Mask and labels go by length, never by token id: the pad token may be the eos token, which is trained on.
     """
@@ -38,7 +45,11 @@ def padded_batch(ids: list[np.ndarray], prompt_lengths: np.ndarray) -> dict[str,
         tokens[row, : len(values)] = _tensor(values)
         mask[row, : len(values)] = 1
         labels[row, first : len(values)] = _tensor(values[first:])
-    return {"input_ids": tokens, "attention_mask": mask, "labels": labels, "lengths": lengths}
+    return {"input_ids": tokens, "attention_mask": mask, "labels": labels, "lengths": lengths, **_weights(weights)}
+
+
+def _weights(weights: np.ndarray | None) -> dict[str, torch.Tensor]:
+    return {} if weights is None else {"row_weights": torch.from_numpy(weights.astype(np.float32))}
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -26,6 +26,7 @@ class _Chunked(torch.autograd.Function):
         bias: torch.Tensor | None,
         targets: torch.Tensor,
         softcap: float | None,
+        weights: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         parameters = [weight] if bias is None else [weight, bias]
@@ -36,6 +37,8 @@ class _Chunked(torch.autograd.Function):
             part = slice(start, start + size)
             raw = F.linear(hidden[part], weight, bias)
             losses[part], grad = _cross_entropy(raw.float(), targets[part], softcap)
+            if weights is not None:
+                grad.mul_(weights[part, None])
             grad = grad.to(raw.dtype)
             hidden_grad[part] = grad @ weight.to(raw.dtype)
             _add_product(sums[0], grad, hidden[part].to(raw.dtype))
@@ -45,12 +48,12 @@ class _Chunked(torch.autograd.Function):
             hidden_grad, *(total.to(parameter.dtype) for total, parameter in zip(sums, parameters, strict=True))
         )
         ctx.mark_non_differentiable(losses)
-        return losses.sum(), losses
+        return (losses if weights is None else losses * weights).sum(), losses
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:
         hidden, weight, *bias = (total.mul_(grad) for total in ctx.saved_tensors)
-        return hidden, weight, *(bias or [None]), None, None
+        return hidden, weight, *(bias or [None]), None, None, None
 
 
 def _cross_entropy(
@@ -82,11 +85,12 @@ def chunked_loss(
     bias: torch.Tensor | None,
     targets: torch.Tensor,
     softcap: float | None = None,
+    weights: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The cross-entropy of target tokens, summed, and of each (float32, without gradient).
+    """The cross-entropy of target tokens, summed with their `weights`, and of each (float32, without gradient).
 
     hidden is [targets, size], what the model says before each target; weight [vocab_size, size] and bias project it
     onto the vocabulary; softcap bounds the logits, as in Gemma 2. Equal to the plain loss but for the order of the
     sums.
     """
-    return _Chunked.apply(hidden, weight, bias, targets, softcap)
+    return _Chunked.apply(hidden, weight, bias, targets, softcap, weights)

@@ -31,8 +31,9 @@ NEAR = 1e-3  # of what attention changes at all, or of how far a loss is from th
 
 
 def make_losses(model: PreTrainedModel, longest: int) -> bool:
-    """Let a model, called with a micro-batch, return the sum of its targets' losses and the loss of each row. What its
-    own loss has besides cross-entropy is added, times the targets.
+    """Let a model, called with a micro-batch, return the sum of its targets' losses and the loss of each row; the sum
+    counts each row by its weight where there are `row_weights`. What its own loss has besides cross-entropy is added,
+    times the targets.
 
     True where it takes rows end to end: nothing but attention mixes its tokens, and a trial with rows up to `longest`
     tokens finds no difference. Any other gets padded rows. Raises XllmError for a model that sees the tokens that it is
@@ -162,7 +163,8 @@ def _target_losses(
     scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
     said = hidden[0, inputs["places"]]
     said = said if scale == 1.0 else said * scale
-    return chunked_loss(said, head.weight, head.bias, inputs["targets"], softcap)
+    weights = inputs["row_weights"][inputs["target_rows"]] if "row_weights" in inputs else None
+    return chunked_loss(said, head.weight, head.bias, inputs["targets"], softcap, weights)
 
 
 def _padded(
@@ -170,7 +172,7 @@ def _padded(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     said = original(**own_inputs(inputs, model))
     losses = cross_entropy(said.logits, inputs["labels"])
-    total = losses.sum()
+    total = (losses.sum(1) * inputs["row_weights"]).sum() if "row_weights" in inputs else losses.sum()
     if weight:
         total = total + weight * targets(inputs["labels"]) * said.aux_loss
     return total, losses.sum(1).detach()

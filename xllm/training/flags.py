@@ -10,6 +10,7 @@ from xllm.training import recipe
 
 CONTINUE, FINETUNE = "continue", "finetune"
 METHODS = (FINETUNE, CONTINUE)
+STEP, REFERENCE = "step", "reference"  # what the loss is averaged over
 EVALUATED = ("eval_mixture", "dev")
 BASE = "The model to start from: a folder under model/, a path, or a hub id."
 MIXTURE = "What to train on, as alpaca_en+alpaca_zh[:1000]."
@@ -35,10 +36,17 @@ class TrainFlags(Flags):
     )
     per_device_train_batch_size: int | None = flag(
         "With --gradient_accumulation_steps, as other recipes give the rows of a step: their product with the number "
-        "of processes is --global_batch_size.",
+        "of processes is --global_batch_size. With --loss_average reference also alone.",
         least=1,
     )
     gradient_accumulation_steps: int | None = flag("See --per_device_train_batch_size.", least=1)
+    loss_average: str = flag(
+        "step: the mean over the target tokens of a step. reference: the mean of the means of micro-batches of "
+        f"--per_device_train_batch_size rows ({recipe.PER_DEVICE} where it isn't given), as in transformers 4.29, so "
+        "that a token counts more where its micro-batch has fewer.",
+        STEP,
+        choices=(STEP, REFERENCE),
+    )
     tokens_per_micro_batch: int | None = flag(
         "Tokens that go through the model at a time; changes speed and memory alone.",
         least=1,

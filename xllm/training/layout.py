@@ -81,12 +81,27 @@ def bins_by_length(
     return found
 
 
+def reference_weights(places: np.ndarray, targets: np.ndarray, rows: int, ranks: int) -> np.ndarray:
+    """What a target of each row counts for where the loss is the mean of micro-batches' means, as with transformers
+    4.29; 1 on the mean over all targets.
+
+    There, rank r of `ranks` has each `ranks`-th row of a step from its r-th on, and micro-batches of so many `rows`;
+    ranks' means are averaged. `places` are the rows' in the step, `targets` their numbers of target tokens. A
+    micro-batch without any target, whose mean isn't a number there, isn't counted here.
+    """
+    numbers = places // ranks // rows * ranks + places % ranks
+    _, batches = np.unique(numbers, return_inverse=True)
+    sums = np.bincount(batches, targets)
+    return targets.sum() / (len(sums) * sums[batches])
+
+
 class Steps(Dataset):
     """The optimizer steps of an epoch, each as the micro-batches of one rank.
 
     `rows` are those of `Encoded`; dropped ones have no tokens. An item has `micro_batches`, `names` (of the rows of
     each), and of the whole step, over all ranks, `targets` (tokens that are trained on), `tokens`, `squares` (of the
-    rows' lengths) and `padded` (tokens with the padding).
+    rows' lengths) and `padded` (tokens with the padding). `averaged_rows` is how many rows the reference's
+    micro-batches have, where rows are to count as there.
     """
 
     def __init__(
@@ -100,9 +115,10 @@ class Steps(Dataset):
         rank: int,
         ranks: int,
         edge: int | None = None,
+        averaged_rows: int | None = None,
     ) -> None:
         self.rows, self.rows_a_step, self.seed, self.budget = rows, rows_a_step, seed, budget
-        self.packed, self.rank, self.ranks, self.edge = packed, rank, ranks, edge
+        self.packed, self.rank, self.ranks, self.edge, self.averaged_rows = packed, rank, ranks, edge, averaged_rows
         self.epoch = 0
         self._order: tuple[int, np.ndarray] | None = None
 
@@ -122,10 +138,13 @@ class Steps(Dataset):
         lengths = np.array([len(row) for row in ids], np.int64)
         bins = self._bins(lengths)
         make = packed_batch if self.packed else padded_batch
+        weights = None
+        if self.averaged_rows is not None:
+            weights = reference_weights(kept, lengths - prompts, self.averaged_rows, self.ranks)
         batches, names = [], []
         for own in bins[self.rank]:
             if len(own):
-                batches.append(make([ids[row] for row in own], prompts[own]))
+                batches.append(make([ids[row] for row in own], prompts[own], None if weights is None else weights[own]))
             else:
                 shortest = int(lengths.argmin())
                 batches.append(without_targets(make([ids[shortest]], prompts[[shortest]])))

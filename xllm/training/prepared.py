@@ -74,6 +74,7 @@ def settings(request: Request, source: str, mixture: Mixture, encoded: Encoded) 
             "terms": [term.facts() for term in encoded.terms],
         },
         "rows_a_step": request.rows_a_step,
+        "averaged_rows": request.averaged_rows,
         "processes": request.processes,
         "training": json.loads(args.to_json_string()),
     }

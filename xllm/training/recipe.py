@@ -8,6 +8,7 @@ from xllm.errors import XllmError
 from xllm.packages import package_of
 
 BATCH = 128  # rows an optimizer step, over all GPUs
+PER_DEVICE = 4  # rows a micro-batch
 
 COMMON = {
     "lr_scheduler_type": "cosine",
@@ -73,6 +74,20 @@ def rows_a_step(batch: int | None, rows: int | None, steps: int | None, processe
             f"--gradient_accumulation_steps {steps} × {processes} processes; leave one of them out"
         )
     return rows * steps * processes
+
+
+def averaged_rows(rows_a_step: int, rows: int | None, processes: int) -> int:
+    """The rows of the micro-batches whose means the reference averages: --per_device_train_batch_size, else 4.
+
+    Raises XllmError where a step isn't made of whole ones on each of the `processes`.
+    """
+    rows = rows or PER_DEVICE
+    if rows_a_step % (rows * processes):
+        raise XllmError(
+            f"--loss_average reference: a step of {rows_a_step} rows can't be made of micro-batches of {rows} rows on "
+            f"each of {processes} processes; set --per_device_train_batch_size or --global_batch_size"
+        )
+    return rows
 
 
 @dataclass(frozen=True)

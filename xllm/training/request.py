@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import HfArgumentParser, TrainingArguments
@@ -16,7 +17,7 @@ from xllm.files import check_name
 from xllm.models.load import load_config, skeleton, window
 from xllm.templates import TEXT, check_text_field
 from xllm.training import recipe, resume
-from xllm.training.flags import CONTINUE, TrainFlags
+from xllm.training.flags import CONTINUE, STEP, TrainFlags
 
 STEPS = 500  # Trainer wants a number where no checkpoints are saved, too
 
@@ -31,6 +32,7 @@ class Request:
     template: str
     rows_a_step: int
     processes: int
+    averaged_rows: int | None  # of the micro-batches whose means the loss averages, as the reference's does
     data: TrainFlags
     training: TrainingArguments
 
@@ -48,14 +50,26 @@ def read(flags: TrainFlags) -> Request:
     output = _output(flags)
     processes = int(os.environ.get("WORLD_SIZE") or (flags.prepare_only and os.environ.get("NPROC")) or 1)
     _check_sharding(flags, processes)
-    rows = recipe.rows_a_step(
-        flags.global_batch_size, flags.per_device_train_batch_size, flags.gradient_accumulation_steps, processes
-    )
+    rows, averaged_rows = _rows(flags, config, processes)
     training = _training_arguments(flags, skeleton(config).num_parameters(), output)
     if training.n_gpu > 1 and not flags.prepare_only:
         raise XllmError(f"one process sees {training.n_gpu} GPUs; use all: {SEVERAL}, or one: CUDA_VISIBLE_DEVICES=0")
     assert flags.prepare_only or training.world_size == processes
-    return Request(output, template, rows, processes, flags, training)
+    return Request(output, template, rows, processes, averaged_rows, flags, training)
+
+
+def _rows(flags: TrainFlags, config: Any, processes: int) -> tuple[int, int | None]:
+    """The rows of a step, and those of the micro-batches whose means the loss averages, if it does."""
+    each, steps = flags.per_device_train_batch_size, flags.gradient_accumulation_steps
+    if flags.loss_average == STEP:
+        return recipe.rows_a_step(flags.global_batch_size, each, steps, processes), None
+    if getattr(config, "output_router_logits", False):
+        raise XllmError(
+            "--loss_average reference: the loss of this model has the balance of its experts, which transformers 4.29 "
+            "doesn't know; leave the flag out, or set output_router_logits to false in config.json"
+        )
+    rows = recipe.rows_a_step(flags.global_batch_size, each if steps else None, steps, processes)
+    return rows, recipe.averaged_rows(rows, each, processes)
 
 
 class StepArguments(TrainingArguments):

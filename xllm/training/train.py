@@ -83,7 +83,7 @@ def make_trainer(request: Request, prepared: Prepared) -> StepTrainer:
     peak = matrix_rate(model, budget, torch.bfloat16 if args.bf16 else torch.float32, args.device)
     watcher = monitor.Watch(Path(args.output_dir), model, peak, args.world_size)
     ways = {"packed": packed, "edge": edge(model.config)}
-    steps = steps_of(prepared.encoded, request, budget, **ways)
+    steps = steps_of(prepared.encoded, request, budget, averaged_rows=request.averaged_rows, **ways)
     if args.world_size > 1:
         shard(model, bf16=args.bf16, group=data.hsdp_group, cpu_offload=data.cpu_offload)
     try:
