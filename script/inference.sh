@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # bash script/inference.sh MODEL DATASET [BATCH] [any flag of `xllm infer`…]
 # On all GPUs of the machine, each with a copy of the model and a part of the rows, or on several machines: see
-# launch.sh. vLLM takes all GPUs by itself, in one process. Exits with 3 where rows have failed.
+# launch.sh. Rows with labels are answered by the likeliest one, others freely (--labels). vLLM takes all GPUs by
+# itself, in one process. Exits with 3 where rows have failed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$home/script/launch.sh"

@@ -67,18 +67,21 @@ def flag(
     metavar: str | None = None,
     required: bool = False,
     needs: Sequence[str] = (),
+    many: bool = False,
 ) -> Any:
     """A flag with a value. Numbers may be bounded: at `least` and `most`, or `above` and `below`. `shown` says in words
     what the default is where it isn't a value, and `metavar` what stands for the value in help. A flag that `needs`
-    others has no effect without one of them, and is refused then."""
+    others has no effect without one of them, and is refused then. One that takes `many` is one of its choices, or else
+    a tuple of what follows it up to the next flag."""
     limits = {"least": least, "most": most, "above": above, "below": below}
     own = {} if required else {"default": default}
-    return _field(own, help=help, choices=choices, limits=limits, shown=shown, metavar=metavar, needs=needs)
+    facts = {"shown": shown, "metavar": metavar, "needs": needs, "many": many}
+    return _field(own, help=help, choices=choices, limits=limits, **facts)
 
 
 def switch(help: str) -> Any:
     """A flag that is off unless it is given."""
-    return _field({"default": False}, help=help, choices=())
+    return _field({"default": False}, help=help, choices=(), many=False)
 
 
 def _field(default: Mapping[str, Any], **facts: Any) -> Any:
@@ -143,8 +146,7 @@ def read(command: str, kind: type[Flags], argv: Sequence[str]) -> Any:
     types = get_type_hints(kind)
     for own in [*words(kind), *options(kind)]:
         if own.name in given:
-            texts = [_value(own, types[own.name], text, kind) for text in given[own.name]]
-            values[own.name] = tuple(texts) if own.metadata.get("many") else texts[-1]
+            values[own.name] = _values(own, types[own.name], given[own.name], kind)
         elif own.default is MISSING:
             raise XllmError(f"{command} needs {_called(own)}; {see(command)}")
     for own in options(kind):
@@ -169,14 +171,14 @@ def _split(command: str, kind: type[Flags], argv: Iterable[str]) -> tuple[dict[s
             continue
         typed, equals, text = token.partition("=")
         name = typed.lstrip("-").replace("-", "_")
-        takes = ("switch" if own[name].type is bool else "value") if name in own else kind.passed_on.get(name)
+        takes = _takes(own[name]) if name in own else kind.passed_on.get(name)
         if takes is None:
             value = text if equals else rest.pop(0) if rest and not rest[0].startswith("--") else ""
             wrong.append(_unknown_flag(command, kind, typed, value))
             continue
         texts = [text] if equals else _following(command, typed, rest, takes)
         if name in own:
-            given.setdefault(name, []).extend(texts)
+            given[name] = texts
         else:
             others[name] = _several(typed, texts, takes) if isinstance(takes, tuple) else texts[-1]
     if wrong:  # all at once: a command line of another program has many
@@ -184,7 +186,12 @@ def _split(command: str, kind: type[Flags], argv: Iterable[str]) -> tuple[dict[s
     return given | _placed(command, kind, plain), others
 
 
-def _following(command: str, typed: str, rest: list[str], takes: str | tuple[str, ...]) -> list[str]:
+def _takes(own: Field[Any]) -> str | list[str]:
+    """What a flag takes: "switch", "value", or all that follows but for its choices, which stand alone."""
+    return "switch" if own.type is bool else list(own.metadata["choices"]) if own.metadata["many"] else "value"
+
+
+def _following(command: str, typed: str, rest: list[str], takes: str | list[str] | tuple[str, ...]) -> list[str]:
     """What follows a flag as its value, or values, is taken from the `rest` of a command line."""
     if takes == "switch":
         return [rest.pop(0)] if rest and rest[0].lower() in (*TRUE, *FALSE) else ["True"]
@@ -192,6 +199,8 @@ def _following(command: str, typed: str, rest: list[str], takes: str | tuple[str
         raise XllmError(f"{typed} needs a value; {see(command)}")
     found = [rest.pop(0)]
     while isinstance(takes, tuple) and rest and rest[0] in takes:
+        found.append(rest.pop(0))
+    while isinstance(takes, list) and found[0] not in takes and rest and not rest[0].startswith("--"):
         found.append(rest.pop(0))
     return found
 
@@ -216,7 +225,7 @@ def _placed(command: str, kind: type[Flags], plain: list[str]) -> dict[str, list
             given[place.name] = left[:taken]
         del left[:taken]
     if left:
-        raise XllmError(f"cannot place {left[0]!r} on the command line; {see(command)}")
+        raise XllmError(f"cannot place {left[0]!r} on the command line; {kind.instead_of(left[0]) or see(command)}")
     return given
 
 
@@ -243,28 +252,40 @@ def _from_file(command: str, kind: type[Flags], path: str) -> tuple[dict[str, li
         raise XllmError(f"--config {path}: it must hold flags and their values, a line each, as seed: 42")
     if "config" in found:
         raise XllmError(f"--config {path}: it can't name another file")
-    places = {own.name: own for own in words(kind)}
-    found = {
-        name: ",".join(value) if isinstance(kind.passed_on.get(name), tuple) and _is_texts(value) else value
-        for name, value in found.items()
-    }
-    texts = {name: _texts(path, name, value, places.get(name)) for name, value in found.items()}
-    line = [f"--{name}={text}" for name, own in texts.items() for text in own if name not in places]
+    places = {own.name for own in words(kind)}
+    texts = {name: _texts(path, name, value, _is_many(kind, name)) for name, value in found.items()}
+    line = [text for name, own in texts.items() if name not in places for text in _typed(kind, name, own)]
     given, others = _split(command, kind, line)
     return {**given, **{name: own for name, own in texts.items() if own and name in places}}, others
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+def _is_many(kind: type[Flags], name: object) -> bool:
+    """Whether a word or a flag may have several values."""
+    own = next((own for own in [*words(kind), *options(kind)] if own.name == name), None)
+    return bool(own.metadata.get("many")) if own else isinstance(kind.passed_on.get(str(name)), tuple)
 
 
-def _texts(path: str, name: object, value: object, place: Field[Any] | None) -> list[str]:
-    """The texts that a file gives a flag, or a word at its `place`."""
-    many = place is not None and place.metadata["many"]
+def _typed(kind: type[Flags], name: str, texts: list[str]) -> list[str]:
+    """A flag of a file as one would type it."""
+    if texts and isinstance(kind.passed_on.get(name), tuple):
+        return [f"--{name}={','.join(texts)}"]
+    return [f"--{name}", *texts] if len(texts) > 1 else [f"--{name}={text}" for text in texts]
+
+
+def _texts(path: str, name: object, value: object, many: bool) -> list[str]:
+    """The texts that a file gives a flag or a word, of which it may have `many`."""
     texts = [text for text in (value if isinstance(value, list) and many else [value]) if isinstance(text, str)]
     if not isinstance(name, str) or len(texts) < (len(value) if isinstance(value, list) and many else 1):
         raise XllmError(f"--config {path}: {name} must be {'text or a list of texts' if many else 'text or a number'}")
     return [text for text in texts if text not in ("", "null", "~")]
+
+
+def _values(own: Field[Any], hint: Any, texts: list[str], command: type[Flags]) -> Any:
+    """What a word or a flag is, by the texts that it was given."""
+    if own.metadata.get("positional"):
+        values = [_value(own, hint, text, command) for text in texts]
+        return tuple(values) if own.metadata["many"] else values[-1]
+    return tuple(texts) if len(texts) > 1 else _value(own, hint, texts[0], command)
 
 
 def _value(own: Field[Any], hint: Any, text: str, command: type[Flags]) -> Any:
@@ -275,7 +296,8 @@ def _value(own: Field[Any], hint: Any, text: str, command: type[Flags]) -> Any:
         if text not in facts["choices"]:
             if instead := command.instead_of(text):
                 raise XllmError(f"{called} {text}: {instead}")
-            raise unknown(f"value of {called}", text, facts["choices"])
+            hint = "or several that aren't among these" if facts["many"] else ""
+            raise unknown(f"value of {called}", text, facts["choices"], hint)
         return text
     if kind is bool:
         if text.lower() not in (*TRUE, *FALSE):

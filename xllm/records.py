@@ -37,12 +37,19 @@ class Row(Record, Choices, Origin):
     """A row of a mixture."""
 
 
-class LabelScore(TypedDict):
+class LabelMeasures(TypedDict):
     """How likely a label is: the natural logarithm of its probability, of each token, of each byte of its text."""
 
     sum: float
     per_token: float
     per_byte: float
+
+
+class LabelScore(LabelMeasures, total=False):
+    """The same, and by the rule of x-LLM's code, which answers of earlier versions lack: the mean over the tokens of
+    prompt and label, but for the first."""
+
+    reference: float
 
 
 class Answer(TypedDict, total=False):

@@ -18,7 +18,7 @@ from xllm.packing.prefix_tree import attend_by_tree
 from xllm.records import Answer, Row
 from xllm.templates import encode_prompts, word
 
-READ = 8192  # tokens that are read at a time where nothing is written
+READ = 2048  # tokens that are read at a time where what the model says after each of them is wanted
 Work = Callable[[list[Key]], Iterator[tuple[Key, Answer, int]]]  # a batch → what is known of each, and its tokens
 
 
@@ -29,7 +29,7 @@ class Task:
     template: str
     decoding: Decoding
     seed: int
-    labels: str | None  # "constrain", "score", or None: the answer is free
+    labels: str | None  # "constrain" or "score" rows that have some; None: every answer is free
     rows: int | None  # at a time, at most
     bits: int | None  # of a weight, where they are few
 
@@ -47,10 +47,15 @@ class Answering:
         return {key: entry["prediction"] for key, entry in known.items() if "prediction" in entry}
 
     def answer(self, rows: Sequence[Row]) -> dict[int, Answer]:
-        """What is known of each row in the end, by its number."""
+        """What is known of each row in the end, by its number. A row without labels is answered freely."""
         asked = {number: (row["instruction"], row["input"]) for number, row in enumerate(rows)}
-        choices = {number: row["labels"] for number, row in enumerate(rows)} if self.task.labels else {}
-        return self._run(self.task, asked, choices)
+        choices = {n: row["labels"] for n, row in enumerate(rows) if "labels" in row} if self.task.labels else {}
+        known: dict[int, Answer] = {}
+        if choices:
+            known |= self._run(self.task, {number: asked[number] for number in choices}, choices)
+        if left := {number: pair for number, pair in asked.items() if number not in choices}:
+            known |= self._run(replace(self.task, labels=None), left, {})
+        return known
 
     def _run(self, task: Task, asked: dict[Key, tuple[str, str]], choices: dict[Key, list[str]]) -> dict[Key, Answer]:
         engine, pairs = self.engine, list(asked.values())

@@ -80,18 +80,35 @@ def _check(labels: list[str], tokens: list[tuple[int, ...]], row: str) -> None:
 
 def score(model: PreTrainedModel, rows: list[list[Label]], eos_token_ids: list[int]) -> list[list[LabelScore]]:
     """How likely each label of each row is after its prompt: the natural logarithm of its probability (`sum`), and
-    that for each of its tokens and for each byte of its text. Where a label must end the answer, any eos does."""
-    every = [[label.ids + end for end in _ends(label, eos_token_ids)] for row in rows for label in row]
-    starts = [label.start for row in rows for label in row for _ in _ends(label, eos_token_ids)]
-    sums = iter(log_probabilities(model, [ids for ways in every for ids in ways], starts))
-    totals = iter([torch.stack([next(sums).sum() for _ in ways]).logsumexp(0).item() for ways in every])
-    return [[_score(label, next(totals)) for label in row] for row in rows]
+    that for each of its tokens and for each byte of its text. Where a label must end the answer, any eos does.
+
+    `reference` is the rule of x-LLM's code (`evaluate_by_perplexity` of its inference.py): the mean over the tokens of
+    prompt and label, but for the first, which nothing foretells. Of labels with more tokens than others it says more of
+    the prompt."""
+    asked: list[tuple[list[int], int]] = []
+    for row in rows:
+        own = [(label.ids + end, label.start) for label in row for end in _ends(label, eos_token_ids)]
+        asked += [(own[0][0], 1), *own[1:]]  # the first tells of the prompt, too
+    said = iter(log_probabilities(model, [ids for ids, _ in asked], [start for _, start in asked]))
+    found: list[list[LabelScore]] = []
+    for row in rows:
+        ways = [[next(said) for _ in _ends(label, eos_token_ids)] for label in row]
+        prompt, ways[0][0] = ways[0][0].tensor_split([row[0].start - 1])
+        found.append([_score(label, own, prompt.sum().item()) for label, own in zip(row, ways, strict=True)])
+    return found
 
 
 def _ends(label: Label, eos_token_ids: list[int]) -> list[list[int]]:
     return [[token] for token in eos_token_ids] if label.begins_another else [[]]
 
 
-def _score(label: Label, total: float) -> LabelScore:
-    tokens = len(label.tokens) + label.begins_another
-    return {"sum": total, "per_token": total / tokens, "per_byte": total / len(label.text.encode())}
+def _score(label: Label, ways: list[torch.Tensor], prompt: float) -> LabelScore:
+    """A label's score by the logarithms of its tokens, with each way to end, and the sum of those of its prompt."""
+    total = torch.stack([own.sum() for own in ways]).logsumexp(0).item()
+    tokens, own = len(label.tokens) + label.begins_another, ways[0][: len(label.tokens)].sum().item()
+    return {
+        "sum": total,
+        "per_token": total / tokens,
+        "per_byte": total / len(label.text.encode()),
+        "reference": (prompt + own) / (len(label.ids) - 1),
+    }

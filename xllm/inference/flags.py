@@ -8,7 +8,17 @@ from xllm.mixture import flags as of_mixture
 from xllm.templates import CHAT, TEMPLATES
 
 ENGINES = ("hf", "vllm")
-LABELS = ("constrain", "score")
+CONSTRAIN, SCORE, FREE = "constrain", "score", "free"
+LABELS = (CONSTRAIN, SCORE, FREE)
+# what the reference's inference.py takes → what there is in its place, VALUE being the one that was given
+INSTEAD = {
+    "data_path": "the DATASET is the second word: xllm infer MODEL DATASET",
+    "model_name_or_path": "the MODEL is the first word: xllm infer MODEL DATASET",
+    "output_file": "answers are in test/ of the model's folder, not in VALUE",
+    "transcot_skip_example": "leave it out; the examples of an exam are never translated",
+    "perplexity": "rows with labels are answered by the likeliest one: --labels score",
+    "generate": "answers are written with --labels free, those that are labels with --labels constrain",
+}
 MODEL = "A folder under model/, a path, or a hub id."
 TEMPLATE = "that of the model's tuning, else alpaca"
 
@@ -32,10 +42,12 @@ class InferFlags(Flags):
     template: str | None = flag(
         "The prompt; chat is the model's own chat template.", choices=(*sorted(TEMPLATES), CHAT), shown=TEMPLATE
     )
-    labels: str | None = flag(
-        "constrain: write nothing but a label of the row. score: take its likeliest label.",
+    labels: str | tuple[str, ...] | None = flag(
+        "constrain: write nothing but a label of the row. score: take its likeliest label. free: write anything. Or "
+        "two labels or more, of rows that have none: they are scored.",
         choices=LABELS,
-        shown="free answers",
+        many=True,
+        shown="score where rows have labels, else free",
     )
     task: str | None = of_answers.task("the loading script")
     lang: str | None = of_answers.language("the loading script")
@@ -49,6 +61,10 @@ class InferFlags(Flags):
     evaluate: bool = switch("Score the answers at the end.")
     overwrite: bool = switch("Answer again where there are answers already.")
     prepare_only: bool = switch("Check everything, then stop.")
+
+    @classmethod
+    def instead_of(cls, name: str, value: str = "") -> str | None:
+        return INSTEAD[name].replace("VALUE", value) if name in INSTEAD else None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def log_likelihoods(source: str, ids: list[list[int]], starts: list[int], datase
         raise XllmError(f"every row of {dataset} is longer than the model's window of {engine.window} tokens")
     sums: dict[int, float] = {}
     with tqdm(total=len(fit), unit="row", file=sys.stderr) as progress:
-        for batch in batching.plan(fit, 0, READ // 4, engine.rows):  # every target has logits of its own
+        for batch in batching.plan(fit, 0, READ, engine.rows):
             found = log_probabilities(engine.model, [ids[row] for row in batch], [starts[row] for row in batch])
             sums |= zip(batch, (float(row.double().sum()) for row in found), strict=True)
             progress.update(len(batch))

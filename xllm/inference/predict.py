@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerFast
-
 from xllm import cache
 from xllm.artifacts import journal, model_folder
 from xllm.artifacts.answers import ENDING, Answers, file_of, folder_of
@@ -18,16 +16,17 @@ from xllm.errors import RowsFailed, XllmError
 from xllm.evaluation import kinds
 from xllm.evaluation.flags import EvaluateFlags
 from xllm.files import check_name, remove, write_jsonl
-from xllm.inference import constrained, transcot
+from xllm.inference import labels, transcot
 from xllm.inference.answering import Answering, Task, load
 from xllm.inference.engine import Decoding, device_and_dtype
 from xllm.inference.flags import InferFlags
+from xllm.inference.labels import Mode
 from xllm.inference.ranks import Ranks
 from xllm.mixture.load import load_mixture
 from xllm.mixture.mixture import Mixture
 from xllm.models.load import check_bits, check_weights, load_config, load_tokenizer, revision, window
 from xllm.records import Answer, Row, ids_sha256
-from xllm.templates import check_wording, word
+from xllm.templates import check_wording
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Request:
     source: str
     mixture: Mixture
     task: Task
+    mode: Mode
     output: Path  # <dataset>.inference.jsonl
     args: InferFlags
 
@@ -59,7 +59,7 @@ class Request:
             "transcot": self.args.transcot,
             "engine": self.args.engine,
             "bits": task.bits,
-        }
+        } | ({"labels_given": list(self.mode.given)} if self.mode.given else {})
 
     def _model(self) -> object:
         """Which model it is: its hub id and commit, typed as such or as the folder of the cache, else its files."""
@@ -81,7 +81,7 @@ def infer(flags: InferFlags) -> None:
         return
     ranks.join()
     if ranks.first:
-        print(request.mixture, file=sys.stderr)
+        print(request.mixture, *filter(None, [request.mode.told]), sep="\n", file=sys.stderr)
         lock = journal.begin(folder, request.settings(), request.args.overwrite)
     ranks.wait()
     try:
@@ -136,21 +136,24 @@ def read(args: InferFlags) -> Request:
     template = check_wording(args.template or model_folder.template_of(args.model), tokenizer, args.model)
     sampling = (args.do_sample, args.temperature, args.top_p, args.top_k)
     decoding = Decoding(args.max_new_tokens, args.num_beams, *sampling)
-    bits = _check(args, window(config))
+    bits = _check(args)
     dataset = args.dataset if args.limit is None else f"{args.dataset}[:{args.limit}]"
     output = check_name(file_of(folder_of(args.model), dataset))
     if output.exists() and not args.overwrite:
         raise XllmError(f"{output} already exists; --overwrite answers again")
     mixture = _told(load_mixture(dataset, args.split, args.data_dir), args)
-    if args.labels is not None:
-        _check_labels(mixture, args.labels, template, tokenizer)
+    mode, mixture = labels.chosen(args, mixture)
+    if (mode.writes or args.transcot) and (most := window(config)) is not None and args.max_new_tokens >= most:
+        raise XllmError(f"--max_new_tokens {args.max_new_tokens}: the model's window has {most} tokens in all")
+    if mode.labels is not None:
+        labels.check(mixture, template, tokenizer, "; --labels free answers freely" if mode.told else "")
     if args.transcot:
         transcot.check(mixture)
     if args.evaluate and not any(term.task for term in mixture.terms):
         why = f"--evaluate: the loading script of {dataset} names no TASK, so that there is nothing to score"
         raise XllmError(f"{why}; give --task TASK --lang LANGUAGE")
-    task = Task(template, decoding, args.seed, args.labels, args.batch_size, bits)
-    return Request(args.model, source, mixture, task, output, args)
+    task = Task(template, decoding, args.seed, mode.labels, args.batch_size, bits)
+    return Request(args.model, source, mixture, task, mode, output, args)
 
 
 def _told(mixture: Mixture, args: InferFlags) -> Mixture:
@@ -161,17 +164,10 @@ def _told(mixture: Mixture, args: InferFlags) -> Mixture:
     return replace(mixture, terms=terms)
 
 
-def _check(args: InferFlags, window: int | None) -> int | None:
+def _check(args: InferFlags) -> int | None:
     """Raise XllmError for flags that can't be or would have no effect. Returns the bits of the weights, if few."""
-    written = args.labels is None or args.transcot
-    if not written and "max_new_tokens" in args.settings:
-        raise XllmError(f"--max_new_tokens has no effect with --labels {args.labels}: no label is cut")
-    if written and window is not None and args.max_new_tokens >= window:
-        raise XllmError(f"--max_new_tokens {args.max_new_tokens}: the model's window has {window} tokens in all")
     if args.limit is not None and any(sign in args.dataset for sign in "+[*"):
         raise XllmError(f"--limit {args.limit} goes with one dataset; write slices, as xquad_zh[:100]+xquad_en[:100]")
-    if args.labels == "score" and (args.do_sample or args.num_beams > 1):
-        raise XllmError("--labels score writes nothing: --do_sample and --num_beams have no effect")
     if args.engine == "vllm":
         from xllm.inference import vllm
 
@@ -182,18 +178,6 @@ def _check(args: InferFlags, window: int | None) -> int | None:
     if bits:
         check_bits(bits[0])
     return bits[0] if bits else None
-
-
-def _check_labels(mixture: Mixture, mode: str, template: str, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise XllmError, naming the row, where one has no labels, or none that the model can tell apart."""
-    asked: dict[tuple[str, ...], tuple[str, tuple[str, str]]] = {}  # by labels, the first row that has them
-    for number, row in enumerate(mixture):
-        name = f"row {number} of {mixture.text} (id {row['id']})"
-        if "labels" not in row:
-            raise XllmError(f"--labels {mode}: {name} has none; its loading script gives no column 'labels'")
-        asked.setdefault(tuple(row["labels"]), (name, (row["instruction"], row["input"])))
-    prompts = word([pair for _, pair in asked.values()], template, tokenizer)
-    constrained.after_prompts(prompts, {name: list(own) for own, (name, _) in asked.items()}, template, tokenizer)
 
 
 def write(request: Request, rows: Sequence[Row], answers: dict[int, Answer], run: RunInfo) -> int:

@@ -10,10 +10,11 @@ from transformers import GenerationConfig
 from xllm.errors import XllmError
 from xllm.inference.constrained import Trie
 from xllm.inference.engine import Decoding, all_eos_token_ids, device_and_dtype, remaining
+from xllm.inference.flags import FREE
 from xllm.inference.ranks import Ranks
 from xllm.models.load import load_config, load_tokenizer
 
-ELSEWHERE = ("labels", "load_in_8bit", "load_in_4bit")  # flags that --engine hf takes
+ELSEWHERE = ("load_in_8bit", "load_in_4bit")  # flags that --engine hf takes
 
 
 def check(args) -> None:
@@ -23,6 +24,8 @@ def check(args) -> None:
     for flag in ELSEWHERE:
         if getattr(args, flag):
             raise XllmError(f"--{flag} goes with --engine hf")
+    if args.labels not in (None, FREE):
+        raise XllmError("--labels goes with --engine hf")
     if args.num_beams > 1:
         raise XllmError("--num_beams goes with --engine hf")
     if Ranks().count > 1:

@@ -29,6 +29,13 @@ def accuracy_per_byte(rows: list[AnsweredRow], language: str, _: str | None) -> 
     return _accuracy(rows, _likeliest("per_byte")) if _scored(rows) else None
 
 
+def accuracy_reference(rows: list[AnsweredRow], language: str, _: str | None) -> Measured | None:
+    """The same by the rule of x-LLM's code, the mean over the tokens of prompt and label, where answers have it."""
+    scores = [score for row in rows for score in row.get("label_scores", {}).values()]
+    known = bool(scores) and all("reference" in score for score in scores)
+    return _accuracy(rows, _likeliest("reference")) if known else None
+
+
 def macro_f1(rows: list[AnsweredRow], language: str, _: str | None) -> Measured | None:
     """The mean F1 of the classes that are right for a row or answered for one, each counting alike: scikit-learn's
     `f1_score(average="macro")`, but that an answer which is no label is no class."""
@@ -71,7 +78,7 @@ def _written(row: AnsweredRow) -> str:
     return row["prediction"].strip()
 
 
-def _likeliest(measure: Literal["per_token", "per_byte"]) -> Choice:
+def _likeliest(measure: Literal["per_token", "per_byte", "reference"]) -> Choice:
     def choice(row: AnsweredRow) -> str:
         scores = row.get("label_scores", {})
         # a tie doesn't go by their order

@@ -68,6 +68,7 @@ TASKS = {
             "accuracy": classification.accuracy,
             "accuracy_per_token": classification.accuracy_per_token,
             "accuracy_per_byte": classification.accuracy_per_byte,
+            "accuracy_reference": classification.accuracy_reference,
             "macro_f1": classification.macro_f1,
         },
         of_a_row="accuracy",
