@@ -30,7 +30,8 @@ import fire
 from tabulate import tabulate
 
 from xllm.artifacts import model_folder
-from xllm.mixture.encoding import encode, encode_batch
+from xllm.mixture.batches import encode_batch
+from xllm.mixture.encoding import encode
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
 from xllm.templates import alpaca

@@ -10,11 +10,13 @@ chat template is left as it is: its last newline is the cue that the model was t
 
 Prompt and answer are tokenized as one text, as the reference does, unless a token straddles the boundary (Qwen's
 vocabulary has ":A"): such a token would be masked with the prompt, which a model that answers never sees. Then the
-answer is tokenized apart.
+answer is tokenized apart. Control tokens in either are text (`xllm.control_tokens`).
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xllm import control_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -44,19 +46,30 @@ def encode_prompts(prompts: Sequence[str], tokenizer: "PreTrainedTokenizerFast",
     """The token ids of prompts, with the special tokens, such as bos, that a tokenizer puts in front of a text. Prompts
     of a `chat` template have theirs already."""
     texts = prompts if chat else [split(prompt)[0] for prompt in prompts]
-    return _ids(_backend(tokenizer), texts, special=not chat)
+
+    def work(backend: Any, rows: list[tuple[str, ...]]) -> list[list[int]]:
+        return _ids(backend, [text for (text,) in rows], special=not chat)
+
+    return control_tokens.as_text([(text,) for text in texts], tokenizer, chat=chat, work=work)
 
 
 def encode_pairs(
     prompts: Sequence[str], answers: Sequence[str], tokenizer: "PreTrainedTokenizerFast", *, chat: bool
 ) -> list[Pair]:
     """The token ids of prompts, as `encode_prompts` gives them, and of an answer to each."""
-    backend = _backend(tokenizer)
     both = list(zip(prompts, answers, strict=True))
     both = both if chat else [split(*pair) for pair in both]
+
+    def work(backend: Any, rows: list[tuple[str, ...]]) -> list[Pair]:
+        return _pairs(backend, [(prompt, answer) for prompt, answer in rows], special=not chat)
+
+    return control_tokens.as_text(both, tokenizer, chat=chat, work=work)
+
+
+def _pairs(backend: Any, both: list[tuple[str, str]], special: bool) -> list[Pair]:
     distinct = list(dict.fromkeys(prompt for prompt, _ in both))  # a prompt may have several labels
-    own = dict(zip(distinct, _ids(backend, distinct, special=not chat), strict=True))
-    together = _together(backend, both, [own[prompt] for prompt, _ in both], special=not chat)
+    own = dict(zip(distinct, _ids(backend, distinct, special), strict=True))
+    together = _together(backend, both, [own[prompt] for prompt, _ in both], special)
     apart = iter(_apart(backend, [answer for (_, answer), ids in zip(both, together, strict=True) if ids is None]))
     return [
         Pair(own[prompt] + (next(apart) if ids is None else ids), len(own[prompt]), ids is None)
@@ -96,15 +109,6 @@ def _apart(backend: Any, answers: Sequence[str]) -> list[list[int]]:
     left = [answer for answer in dict.fromkeys(answers) if answer not in found]
     found |= zip(left, _ids(backend, left, special=False), strict=True)
     return [found[answer] for answer in answers]
-
-
-def _backend(tokenizer: "PreTrainedTokenizerFast") -> Any:
-    """What a tokenizer calls, without the columns that nobody reads here."""
-    backend = tokenizer.backend_tokenizer
-    if backend.padding is not None or backend.truncation is not None:  # as a call may have left it
-        backend.no_padding()
-        backend.no_truncation()
-    return backend
 
 
 def _ids(backend: Any, texts: Sequence[str], special: bool) -> list[list[int]]:

@@ -79,9 +79,9 @@ def flag(
     return _field(own, help=help, choices=choices, limits=limits, **facts)
 
 
-def switch(help: str) -> Any:
-    """A flag that is off unless it is given."""
-    return _field({"default": False}, help=help, choices=(), many=False)
+def switch(help: str, needs: Sequence[str] = ()) -> Any:
+    """A flag that is off unless it is given, and may need others."""
+    return _field({"default": False}, help=help, choices=(), needs=needs, many=False)
 
 
 def _field(default: Mapping[str, Any], **facts: Any) -> Any:

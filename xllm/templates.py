@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from xllm import boundary
+from xllm import boundary, control_tokens
 from xllm.errors import XllmError, unknown
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def word(pairs: list[tuple[str, str]], template: str, tokenizer: "PreTrainedToke
     """The prompts for (instruction, input) pairs."""
     if template != CHAT:
         return [TEMPLATES[template](*pair) for pair in pairs]
-    turns = [[{"role": "user", "content": raw(*pair)}] for pair in pairs]
+    turns = [control_tokens.shield([{"role": "user", "content": raw(*pair)}], tokenizer) for pair in pairs]
     return [str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)) for turn in turns]
 
 
@@ -153,6 +153,7 @@ def ask_by_chat_template(
     messages: list[dict[str, str]], tokenizer: "PreTrainedTokenizerFast", source: str | None = None
 ) -> list[int]:
     """The token ids of a conversation by a chat template, the tokenizer's own unless another is given."""
-    text = tokenizer.apply_chat_template(messages, chat_template=source, tokenize=False, add_generation_prompt=True)
-    [ids] = boundary.encode_prompts([text], tokenizer, chat=True)
+    told = control_tokens.shield(messages, tokenizer)
+    text = tokenizer.apply_chat_template(told, chat_template=source, tokenize=False, add_generation_prompt=True)
+    [ids] = boundary.encode_prompts([str(text)], tokenizer, chat=True)
     return ids

@@ -46,7 +46,7 @@ def test_a_batch_answers_as_each_row_alone_would(engine, prompts):
 
 
 def test_prompts_are_those_of_training(engine, sample):
-    from xllm.mixture.encoding import encode_batch
+    from xllm.mixture.batches import encode_batch
 
     rows = list(load_mixture("alpaca_en+alpaca_zh", "train"))
     prompts = encode_prompts([(row["instruction"], row["input"]) for row in rows], "alpaca", engine.tokenizer)

@@ -7,7 +7,8 @@ import pytest
 from tests.vocabularies import family
 from xllm.errors import XllmError
 from xllm.files import write_json
-from xllm.mixture.encoding import check_lost, encode, encode_batch
+from xllm.mixture.batches import encode_batch
+from xllm.mixture.encoding import check_lost, encode
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
 from xllm.templates import TEXT_FIELDS, alpaca
@@ -35,7 +36,7 @@ def check(tokenizer, rows, max_length=512):
     columns = {column: [row[column] for row in rows] for column in ("instruction", "input", "output")}
     apart = 0
     encoded = zip(rows, *encode_batch(columns, tokenizer, "alpaca", max_length), strict=True)
-    for row, ids, length, _, straddles in encoded:
+    for row, ids, length, _, straddles, _ in encoded:
         expected, masked = reference(tokenizer, row, max_length)
         own = tokenizer(alpaca(row["instruction"], row["input"])).input_ids
         assert length == masked == len(own) and ids[:length].tolist() == own[:max_length], row
@@ -129,10 +130,10 @@ def test_a_tokenizer_that_ends_texts_itself_gives_one_eos(llama):
 
     tokenizer = AutoTokenizer.from_pretrained(llama, add_bos_token=True, add_eos_token=True)
     row = {"instruction": ["a"], "input": [""], "output": ["b"]}
-    [plain], [first], [length], _ = encode_batch(row, AutoTokenizer.from_pretrained(llama), "alpaca", 512)
+    [plain], [first], [length], *_ = encode_batch(row, AutoTokenizer.from_pretrained(llama), "alpaca", 512)
     assert tokenizer("x").input_ids[-1] == tokenizer.eos_token_id
     [ids], *rest = encode_batch(row, tokenizer, "alpaca", 512)
-    assert ids.tolist() == plain.tolist() and rest == [[first], [length], [False]]
+    assert ids.tolist() == plain.tolist() and rest == [[first], [length], [False], ["b"]]
 
 
 RECORDS = [("Name a mill.", "by the river " * 30, "the old one"), ("Go.", "", "gone")]

@@ -6,9 +6,11 @@ take it.
 
 import json
 from collections.abc import Iterable
+from copy import copy
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from xllm import control_tokens
 from xllm.artifacts import model_folder
 from xllm.boundary import encode_pairs
 from xllm.errors import XllmError
@@ -78,6 +80,12 @@ def _by_chat_template(messages: list[dict[str, str]], tokenizer: "PreTrainedToke
 def encode_one(instruction: str, text: str, template: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:
     """The token ids of the prompt for an instruction and its input, as records have them."""
     [ids] = encode_prompts([(instruction, text)], template, tokenizer)
+    return ids
+
+
+def encode_text(text: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    """The token ids of a text that is all that a model reads, with the control tokens that it may hold."""
+    [ids] = encode_prompts([(text, "")], "raw", control_tokens.allow(copy(tokenizer)))
     return ids
 
 

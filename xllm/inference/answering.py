@@ -32,6 +32,7 @@ class Task:
     labels: str | None  # "constrain" or "score" rows that have some; None: every answer is free
     rows: int | None  # at a time, at most
     bits: int | None  # of a weight, where they are few
+    special_tokens_in_data: bool = False  # what is asked may hold control tokens (`xllm.control_tokens`)
 
 
 class Answering:

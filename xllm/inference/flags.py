@@ -42,6 +42,7 @@ class InferFlags(Flags):
     template: str | None = flag(
         "The prompt; chat is the model's own chat template.", choices=(*sorted(TEMPLATES), CHAT), shown=TEMPLATE
     )
+    special_tokens_in_data: bool = of_mixture.special_tokens_in_data()
     labels: str | tuple[str, ...] | None = flag(
         "constrain: write nothing but a label of the row. score: take its likeliest label. free: write anything. Or "
         "two labels or more, of rows that have none: they are scored.",
@@ -77,6 +78,7 @@ class PerplexityFlags(Flags):
         shown=TEMPLATE,
     )
     text_field: str | None = of_mixture.text_field()
+    special_tokens_in_data: bool = of_mixture.special_tokens_in_data()
     split: str = flag("The split of the dataset.", "test")
     data_dir: str | None = of_mixture.data_dir()
     json: str | None = flag("Write the same as JSON.", metavar="FILE")

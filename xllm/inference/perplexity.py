@@ -32,7 +32,7 @@ def perplexity(flags: PerplexityFlags) -> None:
     left out and counted.
     """
     source = model_folder.find(flags.model)
-    tokenizer = load_tokenizer(source)
+    tokenizer = load_tokenizer(source, flags.special_tokens_in_data or None)
     check_weights(source)
     template = check_wording(flags.template or model_folder.template_of(flags.model), tokenizer, flags.model)
     check_text_field(flags.text_field, template)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xllm import cache
+from xllm import cache, control_tokens
 from xllm.artifacts import journal, model_folder
 from xllm.artifacts.answers import ENDING, Answers, file_of, folder_of
 from xllm.artifacts.run_info import RunInfo
@@ -57,6 +57,7 @@ class Request:
             "seed": task.seed,
             "labels": task.labels,
             "transcot": self.args.transcot,
+            "special_tokens_in_data": self.task.special_tokens_in_data,
             "engine": self.args.engine,
             "bits": task.bits,
         } | ({"labels_given": list(self.mode.given)} if self.mode.given else {})
@@ -114,6 +115,8 @@ def infer(flags: InferFlags) -> None:
 def answer(request: Request, folder: Path, ranks: Ranks) -> tuple[Sequence[Row], dict[int, Answer]]:
     """The rows as they were asked, and what is known of each in the end."""
     engine, notes = load(request.source, request.task, request.args.engine), journal.Journal(folder, ranks.rank)
+    if request.task.special_tokens_in_data:
+        control_tokens.allow(engine.tokenizer)
     answering = Answering(engine, request.task, notes, ranks)
     rows: Sequence[Row] = list(request.mixture)
     if request.args.transcot:
@@ -131,7 +134,7 @@ def answer(request: Request, folder: Path, ranks: Ranks) -> tuple[Sequence[Row],
 def read(args: InferFlags) -> Request:
     """Read the data that a command line names. Everything that can be checked without weights is checked here."""
     source = model_folder.find(args.model)
-    config, tokenizer = load_config(source), load_tokenizer(source)
+    config, tokenizer = load_config(source), load_tokenizer(source, args.special_tokens_in_data or None)
     check_weights(source)
     template = check_wording(args.template or model_folder.template_of(args.model), tokenizer, args.model)
     sampling = (args.do_sample, args.temperature, args.top_p, args.top_k)
@@ -152,7 +155,8 @@ def read(args: InferFlags) -> Request:
     if args.evaluate and not any(term.task for term in mixture.terms):
         why = f"--evaluate: the loading script of {dataset} names no TASK, so that there is nothing to score"
         raise XllmError(f"{why}; give --task TASK --lang LANGUAGE")
-    task = Task(template, decoding, args.seed, mode.labels, args.batch_size, bits)
+    allowed = control_tokens.allowed(tokenizer)
+    task = Task(template, decoding, args.seed, mode.labels, args.batch_size, bits, allowed)
     return Request(args.model, source, mixture, task, mode, output, args)
 
 

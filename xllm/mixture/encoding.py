@@ -16,37 +16,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import datasets
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.arrow_writer import ArrowWriter
 from tqdm import tqdm
 
-from xllm import boundary, cache, templates
+from xllm import boundary, cache, control_tokens, templates
 from xllm.errors import XllmError
 from xllm.loading import scripts
-from xllm.mixture import aliases, draw, filters, grammar, load, mixture, overlap, quality
+from xllm.mixture import aliases, batches, blanks, draw, filters, grammar, load, mixture, overlap, quality
+from xllm.mixture.batches import COUNTED, FEATURES, Batch, Wording, encode_rows
 from xllm.mixture.filters import kept
 from xllm.mixture.mixture import Mixture
-from xllm.templates import TEMPLATES, TEXT, TEXT_FIELDS, text_of
 
 if TYPE_CHECKING:  # mixing does without transformers until there is something to tokenize
     from transformers import PreTrainedTokenizerFast
 
-INTEGER = datasets.Value("int32")
-FEATURES = datasets.Features(
-    {
-        "input_ids": datasets.List(INTEGER),
-        "prompt_length": INTEGER,
-        "lost": INTEGER,
-        "row": datasets.Value("string"),
-    }
-)
-COUNTED = ("rows", "target_tokens", "cut", "dropped", "lost_target_tokens", "straddling")
 BATCH = 1000  # rows tokenized at a time
 # what decides, beside files, selection, tokenizer and settings, which token ids there are
 CODE = (
     *scripts.CODE,
-    *(aliases, boundary, draw, filters, grammar, load, mixture, overlap, quality, templates),
+    *(aliases, batches, blanks, boundary, control_tokens, draw, filters, grammar, load, mixture, overlap, quality),
+    templates,
     sys.modules[__name__],
 )
 
@@ -64,17 +54,20 @@ class DatasetTokens:
     dropped: int  # rows that lost all of it
     lost_target_tokens: int
     straddling: int  # rows in which a token would take the prompt's end and the response's beginning
+    empty: int  # rows without any target
+    invisible: int  # rows with a target that leaves nothing to see, which are dropped, too
+    control_tokens: dict[str, int]  # that the rows' texts hold; they are text unless allowed
 
     def facts(self) -> dict[str, Any]:
         """The same for JSON and for tables."""
         left_out = {"left_out": self.left_out} if self.left_out else {}
-        counts = {name: getattr(self, name) for name in COUNTED}
+        counts = {name: getattr(self, name) for name in (*COUNTED, "control_tokens")}
         return {"from": self.name, "language": self.language, **left_out, **counts}
 
     @classmethod
     def read(cls, facts: dict[str, Any]) -> "DatasetTokens":
         """From what `facts` gives."""
-        counts = {name: facts[name] for name in COUNTED}
+        counts = {name: facts[name] for name in (*COUNTED, "control_tokens")}
         return cls(facts["from"], facts["language"], facts.get("left_out", {}), **counts)
 
 
@@ -85,11 +78,12 @@ class Encoded:
     `rows` has `input_ids` (prompt, response, eos; cut at the length limit), `prompt_length` (the leading tokens that
     aren't trained on), `lost` (the target tokens that were cut off) and `row` (dataset/id, to name it by). Rows without
     any target left are dropped: they keep their place, from which the recipe draws, but have no tokens.
-    `terms` are the datasets that took part.
+    `terms` are the datasets that took part, `control_tokens` says what those in their texts are taken for.
     """
 
     rows: datasets.Dataset
     terms: list[DatasetTokens]
+    control_tokens: str
 
     @property
     def lengths(self) -> np.ndarray:
@@ -121,6 +115,13 @@ class Encoded:
                 lines[-1] += (
                     f"; in {term.straddling} a token would straddle prompt and response: these are tokenized apart"
                 )
+            if term.empty:
+                lines[-1] += f"; {term.empty} have no response and teach to end at once"
+            if term.invisible:
+                lines[-1] += f"; {term.invisible} have a response of invisible characters alone and are dropped"
+            if term.control_tokens:
+                held = ", ".join(f"{name} ({count})" for name, count in term.control_tokens.items())
+                lines[-1] += f"; control tokens, which are {self.control_tokens}: {held}"
         return "\n".join(lines)
 
 
@@ -143,25 +144,8 @@ def encode(
     key = cache.key(CODE, mixture.facts(), *how.facts())
     folder = cache.folder(f"tokens/{key}", lambda place: _write(place, kept(mixture), how, num_proc))
     terms = [DatasetTokens.read(facts) for facts in json.loads((folder / "terms.json").read_text())]
-    return Encoded(datasets.Dataset.from_file(str(folder / "tokens.arrow")).with_format("numpy"), terms)
-
-
-Batch = tuple[str, dict[str, int], pa.Table]  # its dataset, the sums of COUNTED, and its rows as FEATURES
-
-
-@dataclass(frozen=True)
-class Wording:
-    """How records become token ids."""
-
-    tokenizer: "PreTrainedTokenizerFast"
-    template: str
-    max_length: int
-    text_field: str | None = None
-
-    def facts(self) -> list[Any]:
-        """What of it decides the token ids."""
-        backend, eos = self.tokenizer.backend_tokenizer.to_str(), self.tokenizer.eos_token_id
-        return [backend, eos, self.template, self.max_length, self.text_field]
+    rows = datasets.Dataset.from_file(str(folder / "tokens.arrow")).with_format("numpy")
+    return Encoded(rows, terms, "control tokens" if control_tokens.allowed(tokenizer) else "text")
 
 
 @dataclass(frozen=True)
@@ -174,25 +158,32 @@ class Work:
 
 def _write(place: Path, mixture: Mixture, how: Wording, num_proc: int) -> None:
     counts: dict[str, Counter[str]] = {term.name: Counter(dict.fromkeys(COUNTED, 0)) for term in mixture.terms}
+    controls: dict[str, Counter[str]] = {term.name: Counter() for term in mixture.terms}
     with (
         ArrowWriter(features=FEATURES, path=str(place / "tokens.arrow")) as writer,
         tqdm(total=len(mixture), desc="tokenizing", unit="row", file=sys.stderr) as progress,
         _encoders(Work(mixture.parts, how), num_proc) as encoded,
     ):
-        for name, count, table in encoded:
-            writer.write_table(table)
-            counts[name].update(count)
-            progress.update(count["rows"])
-    terms = [DatasetTokens(term.name, term.language, term.left_out, **counts[term.name]) for term in mixture.terms]
+        for batch in encoded:
+            writer.write_table(batch.table)
+            counts[batch.name].update(batch.counts)
+            controls[batch.name].update(batch.control_tokens)
+            progress.update(batch.counts["rows"])
+    terms = [
+        DatasetTokens(
+            term.name, term.language, term.left_out, **counts[term.name], control_tokens=dict(controls[term.name])
+        )
+        for term in mixture.terms
+    ]
     (place / "terms.json").write_text(json.dumps([term.facts() for term in terms]))
 
 
 @contextmanager
 def _encoders(work: Work, num_proc: int) -> Iterator[Iterable[Batch]]:
-    """`_encode` over all batches of a mixture, in their order."""
+    """`_rows` over all batches of a mixture, in their order."""
     batches = [(part, start) for part, (_, rows) in enumerate(work.parts) for start in range(0, len(rows), BATCH)]
     if num_proc == 1:
-        yield (_encode(work, *batch) for batch in batches)
+        yield (_rows(work, *batch) for batch in batches)
         return
     threads = max(1, (os.cpu_count() or 1) // num_proc)
     # not forked: threads of the tokenizer may be at work in this process
@@ -227,50 +218,22 @@ class _Worker:
 
     @classmethod
     def encode(cls, part: int, start: int) -> Batch:
-        return _encode(cls.work, part, start)
+        return _rows(cls.work, part, start)
 
 
-def _encode(work: Work, part: int, start: int) -> Batch:
+def _rows(work: Work, part: int, start: int) -> Batch:
     """The batch of a part that begins at row `start`."""
-    (name, rows), how = work.parts[part], work.how
-    template, max_length = how.template, how.max_length
-    stop = min(start + BATCH, len(rows))
-    batch = rows[start:stop]
-    ids, first, lengths, straddles = encode_batch(batch, how.tokenizer, template, max_length, how.text_field)
-    dropped = first >= np.minimum(lengths, max_length)
-    lost = np.maximum(0, lengths - np.maximum(max_length, first))
-    counts = {
-        "rows": len(ids),
-        "target_tokens": int((lengths - first).sum()),
-        "cut": int(((lost > 0) & ~dropped).sum()),
-        "dropped": int(dropped.sum()),
-        "lost_target_tokens": int(lost.sum()),
-        "straddling": int(straddles.sum()),
-    }
-    named = [f"{name}/{number}" for number in batch["id"]]
-    if template == TEXT:
-        ids, first, lost, named = _blocks(ids, named, max_length)
-        dropped = np.array([len(block) < 2 for block in ids])
-        counts |= {"cut": 0, "dropped": int((lengths < 2).sum()), "lost_target_tokens": 0}
-        counts["target_tokens"] = sum(len(block) - 1 for block in ids)
-    ids = [row[:0] if out else row for row, out in zip(ids, dropped, strict=True)]
-    offsets = np.cumsum([0, *map(len, ids)], dtype=np.int32)
-    columns = pa.ListArray.from_arrays(offsets, np.concatenate(ids)), np.where(dropped, 0, first), lost, named
-    return name, counts, pa.table(dict(zip(FEATURES, columns, strict=True)), FEATURES.arrow_schema)
+    name, rows = work.parts[part]
+    return encode_rows(name, rows[start : min(start + BATCH, len(rows))], work.how)
 
 
-def _blocks(
-    ids: list[np.ndarray], named: list[str], size: int
-) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, list[str]]:
-    """Long texts in blocks of `size` tokens: the columns of FEATURES. A single token at the end is no block: there is
-    nothing before it that could predict it."""
-    blocks = [
-        (text[start : start + size], name)
-        for text, name in zip(ids, named, strict=True)
-        for start in range(0, max(1, len(text) - 1), size)
-    ]
-    ones = np.ones(len(blocks), np.int32)
-    return [block for block, _ in blocks], ones, 0 * ones, [name for _, name in blocks]
+def check_any(encoded: Encoded, max_length: int) -> None:
+    """Raise XllmError where no row is left to train on."""
+    if len(encoded.kept):
+        return
+    unseen = sum(term.invisible for term in encoded.terms)
+    told = f"; {unseen} have a response of invisible characters alone" if unseen else ""
+    raise XllmError(f"no row has any response left within --model_max_length {max_length} tokens{told}")
 
 
 def check_lost(encoded: Encoded, most: str) -> None:
@@ -285,32 +248,3 @@ def check_lost(encoded: Encoded, most: str) -> None:
                 f"{term.name} loses {share:.2f} % of its target tokens, --max_lost allows {most}: "
                 "raise --model_max_length, or leave long rows out"
             )
-
-
-def encode_batch(
-    batch: dict[str, list[Any]],
-    tokenizer: "PreTrainedTokenizerFast",
-    template: str,
-    max_length: int,
-    text_field: str | None = None,
-) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
-    """For columns of records: each row's token ids (int32, `max_length` at most), its prompt's length, how many tokens
-    it had before it was cut, and whether a token would straddle prompt and response (see `xllm.boundary`).
-
-    The prompt's own tokens aren't trained on; the response's are, and eos. A long row loses its end, eos included, as
-    in the reference: an answer that was cut must not teach the model to stop there. With the template TEXT there is no
-    prompt, and nothing is cut.
-    """
-    records = list(zip(batch["instruction"], batch["input"], batch["output"], strict=True))
-    if template == TEXT:
-        prompts = [""] * len(records)
-        responses = [text_of(dict(zip(TEXT_FIELDS, record, strict=True)), text_field) for record in records]
-    else:
-        prompts, responses = [TEMPLATES[template](*record[:2]) for record in records], [record[2] for record in records]
-    pairs = boundary.encode_pairs(prompts, responses, tokenizer, chat=False)
-    limit = None if template == TEXT else max_length
-    # what comes first isn't trained on in any case: nothing before it could predict it
-    first = np.array([max(1, pair.start) for pair in pairs], np.int32)
-    lengths = np.array([len(pair.ids) + 1 for pair in pairs], np.int32)
-    ids = [np.array([*pair.ids, tokenizer.eos_token_id][:limit], np.int32) for pair in pairs]
-    return ids, first, lengths, np.array([pair.straddles for pair in pairs], bool)

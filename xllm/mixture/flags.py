@@ -27,6 +27,10 @@ def text_field(*needs: str) -> Any:
     )
 
 
+def special_tokens_in_data(*needs: str) -> Any:
+    return switch("Take control tokens in data, as </s>, for what they are, not for text.", needs)
+
+
 def model_max_length(*needs: str) -> Any:
     return flag("Tokens of a row; longer rows lose their end.", 512, least=1, needs=needs)
 
@@ -61,6 +65,7 @@ class MixtureFlags(Flags):
     model_max_length: int = model_max_length("model")
     template: str = template("model")
     text_field: str | None = text_field("model")
+    special_tokens_in_data: bool = special_tokens_in_data("model")
     split: str = flag("The split.", "train")
     duplicates: bool = switch("Count rows that a dataset has more than once, and rows that several datasets share.")
     parallel: bool = switch("Count the flaws of parallel text.")
@@ -84,6 +89,7 @@ class PreviewFlags(Flags):
     split: str = flag("The split.", "train")
     template: str = template()
     text_field: str | None = text_field()
+    special_tokens_in_data: bool = special_tokens_in_data()
     model_max_length: int = model_max_length()
     html: str | None = flag("Write the same as a page.", metavar="FILE")
     data_dir: str | None = data_dir()

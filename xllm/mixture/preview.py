@@ -10,9 +10,8 @@ from rich.text import Text
 
 from xllm.artifacts import model_folder
 from xllm.cli import done
-from xllm.errors import XllmError
 from xllm.files import check_name, whole
-from xllm.mixture.encoding import Encoded, encode
+from xllm.mixture.encoding import Encoded, check_any, encode
 from xllm.mixture.flags import PreviewFlags
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_tokenizer
@@ -31,12 +30,11 @@ def preview(flags: PreviewFlags) -> None:
     if flags.html is not None:
         check_name(Path(flags.html))
     check_text_field(flags.text_field, flags.template)
-    tokenizer = load_tokenizer(model_folder.find(flags.model))
+    tokenizer = load_tokenizer(model_folder.find(flags.model), flags.special_tokens_in_data)
     mixture = load_mixture(flags.mixture, flags.split, flags.data_dir)
     encoded = encode(mixture, tokenizer, flags.template, flags.model_max_length, text_field=flags.text_field)
+    check_any(encoded, flags.model_max_length)
     kept = encoded.kept
-    if not len(kept):
-        raise XllmError(f"no row has any response left within --model_max_length {flags.model_max_length} tokens")
     console = Console(record=True, highlight=False, soft_wrap=True)
     for row in kept[np.unique(np.linspace(0, len(kept) - 1, flags.n).round().astype(int))]:
         show_row(console, int(row), encoded, tokenizer)

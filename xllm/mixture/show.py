@@ -13,7 +13,7 @@ from xllm.cli import done
 from xllm.errors import XllmError
 from xllm.files import write_json
 from xllm.loading.scripts import scripts
-from xllm.mixture import overlap, quality
+from xllm.mixture import blanks, overlap, quality
 from xllm.mixture.aliases import load_aliases
 from xllm.mixture.encoding import encode
 from xllm.mixture.filters import kept
@@ -25,6 +25,7 @@ from xllm.models.load import load_tokenizer
 from xllm.templates import check_text_field
 
 WORST = 10  # overlapping rows shown
+RARE = (*blanks.KINDS, "control_tokens")  # columns of the table that are shown where there is something
 
 
 def mixture(flags: MixtureFlags) -> None:
@@ -41,7 +42,9 @@ def mixture(flags: MixtureFlags) -> None:
         flags.seed, flags.mix_rows, flags.mix_temperature, flags.filter_parallel, flags.drop_contaminated
     )
     check_text_field(flags.text_field, flags.template)
-    tokenizer = None if flags.model is None else load_tokenizer(model_folder.find(flags.model))
+    tokenizer = None
+    if flags.model is not None:
+        tokenizer = load_tokenizer(model_folder.find(flags.model), flags.special_tokens_in_data)
     loaded = load_mixture(flags.mixture, flags.split, flags.data_dir, selection)
     tests = load_tests(flags.against, flags.data_dir)
     left = kept(loaded)
@@ -80,6 +83,9 @@ def counted(flags: MixtureFlags, loaded: Mixture, left: Mixture, tokenizer: Any)
     """What is counted of each dataset: rows or tokens, and the reports that were asked for."""
     if tokenizer is None:
         terms = [term.counts() for term in left.terms]
+        found = blanks.count(left)
+        if any(any(more.values()) for more in found):
+            terms = [term | more for term, more in zip(terms, found, strict=True)]
     else:
         encoded = encode(loaded, tokenizer, flags.template, flags.model_max_length, flags.num_proc, flags.text_field)
         terms = [term.facts() for term in encoded.terms]
@@ -107,6 +113,7 @@ def table(terms: list[dict[str, Any]]) -> str:
     """The terms as a table, then what those of each language, where that says more, and all of them add up to; shares
     beside the columns that make up the mixture."""
     columns = [column for column in terms[0] if column not in ("from", "language")]
+    columns = [column for column in columns if column not in RARE or any(term[column] for term in terms)]
     languages = by_language(terms)
     languages = languages if 1 < len(languages) < len(terms) else []
     everything = {"from": "all"} | {column: sum(_number_of(term[column]) for term in terms) for column in columns}

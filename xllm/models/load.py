@@ -4,7 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from xllm.artifacts.model_folder import is_folder
+from xllm import control_tokens
+from xllm.artifacts.model_folder import is_folder, run_facts
 from xllm.errors import XllmError
 from xllm.files import read_json
 from xllm.models import empty_tokens
@@ -85,8 +86,9 @@ def skeleton(config: Any, dtype: "torch.dtype | None" = None) -> "PreTrainedMode
         raise XllmError(f"a {config.model_type} model is not a causal language model") from error
 
 
-def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":
-    """A model's tokenizer. Raises XllmError where there is none, or none that knows character offsets."""
+def load_tokenizer(source: str, special_tokens_in_data: bool | None = None) -> "PreTrainedTokenizerFast":
+    """A model's tokenizer, which takes control tokens in data for text or, if so said, for what they are; None: as in
+    the model's tuning. Raises XllmError where there is none, or none that knows character offsets."""
     tokenizer = _read_tokenizer(source)
     if not tokenizer(
         "a", add_special_tokens=False
@@ -100,6 +102,10 @@ def load_tokenizer(source: str) -> "PreTrainedTokenizerFast":
             f"the tokenizer of {source} has no eos token, so that no answer could end; set eos_token in {file}"
         )
     _repair_bos(tokenizer)
+    if special_tokens_in_data is None:
+        special_tokens_in_data = run_facts(source).get("encoding", {}).get("special_tokens_in_data", False)
+    if special_tokens_in_data:
+        control_tokens.allow(tokenizer)
     return cast("PreTrainedTokenizerFast", tokenizer)
 
 

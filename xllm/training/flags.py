@@ -30,6 +30,7 @@ class TrainFlags(Flags):
     data_dir: str | None = of_mixture.data_dir()
     template: str | None = flag("The prompt.", choices=sorted(TEMPLATES), shown="alpaca; text with the METHOD continue")
     text_field: str | None = of_mixture.text_field()
+    special_tokens_in_data: bool = of_mixture.special_tokens_in_data()
     model_max_length: int = of_mixture.model_max_length()
     global_batch_size: int | None = flag(
         "Rows of an optimizer step, over all processes.", least=1, shown=str(recipe.BATCH)
@@ -116,5 +117,6 @@ class PlanFlags(Flags):
     model_max_length: int = of_mixture.model_max_length()
     template: str = of_mixture.template()
     text_field: str | None = of_mixture.text_field()
+    special_tokens_in_data: bool = of_mixture.special_tokens_in_data()
     json: str | None = flag("Write the same as JSON.", metavar="FILE")
     data_dir: str | None = of_mixture.data_dir()

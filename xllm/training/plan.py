@@ -8,9 +8,8 @@ from tabulate import tabulate
 
 from xllm.artifacts import model_folder
 from xllm.cli import done
-from xllm.errors import XllmError
 from xllm.files import write_json
-from xllm.mixture.encoding import encode
+from xllm.mixture.encoding import check_any, encode
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_config, load_tokenizer, skeleton
 from xllm.templates import check_text_field
@@ -32,9 +31,9 @@ def plan(flags: PlanFlags) -> None:
     config, length = load_config(source), flags.model_max_length
     check_text_field(flags.text_field, flags.template)
     mixture = load_mixture(flags.mixture, "train", flags.data_dir)
-    encoded = encode(mixture, load_tokenizer(source), flags.template, length, text_field=flags.text_field)
-    if not len(encoded.kept):
-        raise XllmError(f"no row has any response left within --model_max_length {length} tokens")
+    tokenizer = load_tokenizer(source, flags.special_tokens_in_data)
+    encoded = encode(mixture, tokenizer, flags.template, length, text_field=flags.text_field)
+    check_any(encoded, length)
     model = skeleton(config)
     epochs = flags.num_train_epochs or recipe.defaults(model.num_parameters())["num_train_epochs"]
     data = amounts(encoded, flags.global_batch_size, epochs)

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from xllm import cache
 from xllm.artifacts import model_folder
 from xllm.errors import XllmError
-from xllm.mixture.encoding import Encoded, check_lost, encode
+from xllm.mixture.encoding import Encoded, check_any, check_lost, encode
 from xllm.mixture.load import load_mixture
 from xllm.mixture.lock import check_lock
 from xllm.mixture.mixture import Mixture, Selection
@@ -35,7 +35,7 @@ def prepare(request: Request) -> Prepared:
     """Load and encode the mixture. Raises XllmError where nothing is left to train on."""
     data = request.data
     source = model_folder.find(data.base)
-    tokenizer = load_tokenizer(source)
+    tokenizer = load_tokenizer(source, data.special_tokens_in_data)
     selection = Selection(
         request.training.seed, data.mix_rows, data.mix_temperature, data.filter_parallel, data.drop_contaminated
     )
@@ -44,8 +44,7 @@ def prepare(request: Request) -> Prepared:
         check_lock(mixture, data.lock)
     how = request.template, data.model_max_length, data.num_proc, data.text_field
     encoded = encode(mixture, tokenizer, *how)
-    if not len(encoded.kept):
-        raise XllmError(f"no row has any response left within --model_max_length {data.model_max_length} tokens")
+    check_any(encoded, data.model_max_length)
     if data.max_lost is not None:
         check_lost(encoded, data.max_lost)
     if request.training.process_index == 0:
@@ -71,6 +70,7 @@ def settings(request: Request, source: str, mixture: Mixture, encoded: Encoded) 
             "template": request.template,
             "model_max_length": data.model_max_length,
             "text_field": data.text_field,
+            "special_tokens_in_data": data.special_tokens_in_data,
             "terms": [term.facts() for term in encoded.terms],
         },
         "rows_a_step": request.rows_a_step,

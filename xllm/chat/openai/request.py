@@ -173,9 +173,7 @@ def _prompts(service: Service, fields: dict) -> list:
         raise Refused("prompt must be text, or a list of texts", "prompt")
     for prompt in prompts:
         _check_text(service, prompt, param="prompt")
-    return [
-        lambda engine, prompt=prompt: conversation.encode_one(prompt, "", "raw", engine.tokenizer) for prompt in prompts
-    ]
+    return [lambda engine, prompt=prompt: conversation.encode_text(prompt, engine.tokenizer) for prompt in prompts]
 
 
 def _check_text(service: Service, *texts: str, param: str) -> None:
