@@ -1,10 +1,15 @@
 """Perplexity is that of the target tokens."""
 
+import json
 import math
+import unicodedata
 
 import pytest
 import torch
 
+from tests.conftest import save_llama
+from tests.vocabularies import FAMILIES, family
+from xllm.boundary import encode_pairs, encode_prompts
 from xllm.files import read_json
 from xllm.models.load import load_model, load_tokenizer
 from xllm.templates import alpaca
@@ -40,6 +45,70 @@ def test_is_that_of_the_target_tokens_and_of_the_bytes(cli, tiny, sample, tmp_pa
         assert (own["rows"], own["target tokens"], own["bytes"]) == (len(rows), count, size)
         assert own["perplexity a token"] == pytest.approx(math.exp(-total / count), rel=1e-4)
         assert own["perplexity a byte"] == pytest.approx(math.exp(-total / size), rel=1e-4)
+
+
+LINES = ["Nora: the neutral 中文 12", "🙂", "naïve e\u0301 a\u200d", "12", "</s>", "Anna <s>:N 的<0x41>"]
+BYTES = sum(len(line.encode()) for line in LINES)
+
+
+@pytest.mark.parametrize(("name", "bos"), [(name, "<s>") for name in FAMILIES] + [("qwen", None)])
+def test_every_byte_of_a_text_is_of_a_token_that_is_scored_and_no_other(cli, root, tmp_path, name, bos):
+    """The first token has bos before it, or eos where there is no bos; bytes of half a character count once."""
+    tokenizer = family(name)
+    tokenizer.bos_token = bos
+    save_llama(tmp_path / "model", tokenizer)
+    (root / "text").mkdir()
+    (root / "text" / "news_en.txt").write_text("\n".join(LINES))
+    words = ("perplexity", tmp_path / "model", "text_news_en", "--template", "text", "--split", "train", "--json")
+    assert cli(*words, tmp_path / "x.json").code == 0
+    [found] = read_json(tmp_path / "x.json")["perplexity"]
+
+    plain, front = load_model(str(tmp_path / "model"), torch.float32), tokenizer.bos_token_id
+    front = tokenizer.eos_token_id if front is None else front
+    total = count = 0
+    for line in LINES:
+        [pair] = encode_pairs([""], [line], tokenizer, chat=False)
+        own = pair.ids[pair.start :]
+        assert tokenizer.eos_token_id not in own
+        ids = torch.tensor([[front, *own, tokenizer.eos_token_id]])
+        with torch.no_grad():
+            said = plain(ids).logits[0].log_softmax(-1)
+        total += sum(float(said[place - 1, ids[0, place]]) for place in range(1, ids.shape[1]))
+        count += ids.shape[1] - 1
+        if name in ("qwen", "gpt2"):  # a letter of their tokens is a byte
+            assert sum(map(len, tokenizer.convert_ids_to_tokens(own))) == len(nfc(line, name).encode())
+    assert (found["rows"], found["target tokens"], found["bytes"]) == (len(LINES), count, BYTES)
+    assert found["perplexity a token"] == pytest.approx(math.exp(-total / count), rel=1e-4)
+    assert found["perplexity a byte"] == pytest.approx(math.exp(-total / BYTES), rel=1e-4)
+
+
+def nfc(text, name):
+    return unicodedata.normalize("NFC", text) if name == "qwen" else text
+
+
+def test_an_answer_s_bytes_are_those_of_its_own_tokens(cli, root, tmp_path):
+    """The prompt ends in a colon, and the vocabulary has ":N", ":A" and ":🙂"."""
+    tokenizer = family("qwen")
+    save_llama(tmp_path / "model", tokenizer)
+    (root / "alpaca").mkdir()
+    outputs = ["Nora", "Anna", "🙂", " Nora", '"', "\n", ""]
+    rows = [{"instruction": "Who?", "input": "", "output": output} for output in outputs]
+    (root / "alpaca" / "alpaca_en.json").write_text(json.dumps(rows))
+    words = ("perplexity", tmp_path / "model", "alpaca_en", "--split", "train", "--json")
+    assert cli(*words, tmp_path / "x.json").code == 0
+    [found] = read_json(tmp_path / "x.json")["perplexity"]
+    [prompt] = encode_prompts([alpaca("Who?", "")], tokenizer, chat=False)
+    plain, total, count = load_model(str(tmp_path / "model"), torch.float32), 0.0, 0
+    for output in outputs[:5]:
+        own = tokenizer(output, add_special_tokens=False).input_ids
+        ids = torch.tensor([[*prompt, *own, tokenizer.eos_token_id]])
+        with torch.no_grad():
+            said = plain(ids).logits[0].log_softmax(-1)
+        total += sum(float(said[place - 1, ids[0, place]]) for place in range(len(prompt), ids.shape[1]))
+        count += len(own) + 1
+    assert (found["rows"], found["target tokens"]) == (5, count)
+    assert found["bytes"] == sum(len(output.encode()) for output in outputs[:5]) == 4 + 4 + 4 + 5 + 1
+    assert found["perplexity a byte"] == pytest.approx(math.exp(-total / found["bytes"]), rel=1e-4)
 
 
 def test_rows_beyond_the_window_are_counted(cli, llama, root, tmp_path):

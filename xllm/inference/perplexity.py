@@ -8,7 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
-from xllm import boundary, languages
+from xllm import boundary, control_tokens, languages
 from xllm.artifacts import model_folder
 from xllm.cli import done
 from xllm.errors import XllmError
@@ -43,10 +43,10 @@ def perplexity(flags: PerplexityFlags) -> None:
         raise XllmError(f"no row of {flags.dataset} has an {field}" if field else f"{flags.dataset} has no text")
     prompts, outputs = texts(rows, template, tokenizer, field)
     pairs = boundary.encode_pairs(prompts, outputs, tokenizer, chat=template == CHAT)
-    ids, starts = [[*pair.ids, tokenizer.eos_token_id] for pair in pairs], [max(1, pair.start) for pair in pairs]
+    ids, starts = whole(pairs, tokenizer)
     sums = log_likelihoods(source, ids, starts, flags.dataset)
     tokens = [len(row) - start for row, start in zip(ids, starts, strict=True)]
-    report = summary(rows, sums, tokens, outputs)
+    report = summary(rows, sums, tokens, [size(output, tokenizer) for output in outputs])
     print(tabulate([list(line.values()) for line in report], list(report[0]), floatfmt=".4f", intfmt=","))
     if flags.json is not None:
         facts = {"model": flags.model, "dataset": flags.dataset, "template": template, "perplexity": report}
@@ -82,14 +82,31 @@ def texts(rows: list[Row], template: str, tokenizer, field: str | None) -> tuple
     return [prompt for prompt, _ in own], [target for _, target in own]
 
 
-def summary(rows: list[Row], sums: dict[int, float], tokens: list[int], outputs: list[str]) -> list[dict]:
-    """A line for each dataset: `sums` are the rows' log-probabilities, of the rows that fit."""
+def whole(pairs: list[boundary.Pair], tokenizer) -> tuple[list[list[int]], list[int]]:
+    """Each row's token ids, with eos at the end, and the place of its first target. Every target has something before
+    it: where there is no prompt, and the tokenizer puts nothing in front of a text, bos, or eos where a model has none,
+    as in EleutherAI's lm-evaluation-harness (`HFLM.prefix_token_id`)."""
+    front = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    fronts: list[list[int]] = [[] if pair.start else [front] for pair in pairs]
+    ids = [[*before, *pair.ids, tokenizer.eos_token_id] for before, pair in zip(fronts, pairs, strict=True)]
+    return ids, [pair.start or 1 for pair in pairs]
+
+
+def size(output: str, tokenizer) -> int:
+    """The bytes of UTF-8 that the targets of an output stand for. Control tokens, where they are such, stand for none,
+    and neither does eos."""
+    text = control_tokens.of(tokenizer).without(output) if control_tokens.allowed(tokenizer) else output
+    return len(text.encode())
+
+
+def summary(rows: list[Row], sums: dict[int, float], tokens: list[int], sizes: list[int]) -> list[dict]:
+    """A line for each dataset: `sums` are the rows' log-probabilities, of the rows that fit, `sizes` their bytes."""
     lines = []
     for name in dict.fromkeys(row["from"] for row in rows):
         own = [number for number, row in enumerate(rows) if row["from"] == name]
         fit = [number for number in own if number in sums]
         counted = sum(tokens[number] for number in fit)
-        size = sum(len(outputs[number].encode()) for number in fit)
+        bytes_ = sum(sizes[number] for number in fit)
         total = -sum(sums[number] for number in fit)
         lines.append(
             {
@@ -97,9 +114,9 @@ def summary(rows: list[Row], sums: dict[int, float], tokens: list[int], outputs:
                 "rows": len(fit),
                 "too long": len(own) - len(fit),
                 "target tokens": counted,
-                "bytes": size,
+                "bytes": bytes_,
                 "perplexity a token": math.exp(total / counted) if fit else math.nan,
-                "perplexity a byte": math.exp(total / size) if size else math.nan,
+                "perplexity a byte": math.exp(total / bytes_) if bytes_ else math.nan,
             }
         )
     return lines
