@@ -4,8 +4,10 @@ import unicodedata
 
 import pytest
 
+from tests.conftest import save_llama
 from tests.vocabularies import BPE, FAMILIES, family
 from xllm.boundary import NEUTRAL, encode_pairs, encode_prompts, split
+from xllm.files import read_jsonl, write_json
 
 PAIRS = [
     ("### Response:", "Nora"),
@@ -151,3 +153,17 @@ def test_that_is_what_lm_evaluation_harness_does(smol):
         [pair] = encode_pairs([prompt], [answer], tokenizer, chat=False)
         if answer and not pair.straddles:
             assert harness._encode_pair(prompt, answer) == (pair.ids[: pair.start], pair.ids[pair.start :])
+
+
+@pytest.mark.slow
+def test_what_is_learnt_is_what_is_answered(cli, root, tmp_path):
+    """The first letters of these answers would share a token with the prompt's colon."""
+    texts = {"Who?": "Nora", "Which?": "Anna", "What?": '"Nora"'}
+    rows = [{"instruction": ask, "input": "", "output": text} for ask, text in texts.items()]
+    write_json(root / "alpaca" / "alpaca_en.json", rows)
+    save_llama(tmp_path / "base", family("qwen"))
+    words = ("--max_steps", 60, "--learning_rate", 0.01, "--global_batch_size", 3, "--output_dir", tmp_path / "tuned")
+    assert cli("train", tmp_path / "base", "alpaca_en", *words).code == 0
+    assert cli("infer", tmp_path / "tuned", "alpaca_en", "--split", "train", "--max_new_tokens", 9).code == 0
+    answered = read_jsonl(tmp_path / "tuned" / "test" / "alpaca_en.inference.jsonl")
+    assert [row["prediction"] for row in answered] == list(texts.values())

@@ -1,6 +1,7 @@
 """Closed sets of answers: nothing else is written, and each is as likely as the model says."""
 
 import itertools
+import json
 import shutil
 
 import pytest
@@ -246,6 +247,32 @@ def test_whole_sets_whose_labels_share_a_token_with_the_prompt(cli, sample, tmp_
         assert outcome.code == 0, outcome.err
         rows = read_jsonl(tmp_path / "model" / "test" / f"{dataset}.inference.jsonl")
         assert rows and all(row["prediction"] in row["labels"] for row in rows)
+
+
+def test_a_label_with_a_token_that_ends_answers_can_only_be_scored(cli, picks, tmp_path):
+    save_llama(tmp_path / "model", family("qwen"))
+    line = family("qwen")("\n").input_ids
+    (tmp_path / "model" / "generation_config.json").write_text(json.dumps({"eos_token_id": line}))
+    words = ("infer", tmp_path / "model", picks(("Which?", ("one", "a line\nor two"))), "--labels")
+    outcome = cli(*words, "constrain")
+    assert outcome.code == 2 and "'a line\\nor two' has a token that ends the model's answers" in outcome.err
+    assert not (tmp_path / "model" / "test" / "picks_x.inference.jsonl").exists()
+    assert cli(*words, "score").code == 0
+
+
+def test_a_tie_doesn_t_go_by_the_order(cli, picks, tmp_path):
+    save_llama(tmp_path / "model", family("qwen"))
+    model = load_model(str(tmp_path / "model"), torch.float32)
+    model.lm_head.weight.data.zero_()  # all words are alike
+    model.save_pretrained(tmp_path / "model")
+    dataset = picks(*[("Which?", order) for order in itertools.permutations("ABC")])
+    for mode in ("score", "constrain"):
+        assert cli("infer", tmp_path / "model", dataset, "--labels", mode, "--overwrite", "--evaluate").code == 0
+        rows = read_jsonl(tmp_path / "model" / "test" / f"{dataset}.inference.jsonl")
+        assert len({row["prediction"] for row in rows}) == 1
+        scored = json.loads((tmp_path / "model" / "test" / f"{dataset}.metrics.json").read_text())
+        shares = [row["value"] for row in scored if row["metric"].startswith("accuracy")]
+        assert shares == pytest.approx([100 / 3] * len(shares), abs=0.01)
 
 
 def test_a_row_that_asks_nothing_fails_alone(cli, picks, tmp_path):

@@ -66,6 +66,8 @@ class Answering:
             texts = word(pairs, task.template, engine.tokenizer)
             named = {f"row {key}": own for key, own in choices.items()}
             found = constrained.after_prompts(texts, named, task.template, engine.tokenizer)
+            if task.labels == "constrain":
+                constrained.check_ends(found, engine.eos_token_ids)
             given = dict(zip(asked, found, strict=True))
             least = max(len(label.tokens) for row in found for label in row)
             task = replace(task, decoding=replace(task.decoding, max_new_tokens=least))  # no label is cut

@@ -66,6 +66,15 @@ def after_prompts(
     return rows
 
 
+def check_ends(rows: list[list[Label]], eos_token_ids: list[int]) -> None:
+    """Raise XllmError for a label that couldn't be written to its end."""
+    for label in (label for row in rows for label in row):
+        if not set(label.tokens).isdisjoint(eos_token_ids):
+            raise XllmError(
+                f"the label {label.text!r} has a token that ends the model's answers; --labels score takes it"
+            )
+
+
 def _check(labels: list[str], tokens: list[tuple[int, ...]], row: str) -> None:
     seen: dict[tuple[int, ...], str] = {}
     for text, own in zip(labels, tokens, strict=True):
