@@ -114,7 +114,8 @@ setup(
         "vllm": ["vllm"],
         "bertscore": ["bert-score"],
         "judge": ["openai>=3"],
-        "reference": ["iso-639"],  # what the loading scripts of NJUNLP/x-LLM import
+        # what the loading scripts of NJUNLP/x-LLM import, and what that needs (pkg_resources)
+        "reference": ["iso-639", "setuptools<82"],
         "docs": ["mkdocs-material"],
         "test": [
             "pytest",

@@ -4,7 +4,7 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
-# modules that are named otherwise than their package; - and _ are the same to pip
+# modules that are named otherwise than their package, as one types it to pip, to which - and _ are the same
 PACKAGES = {
     "Bio": "biopython",
     "Crypto": "pycryptodome",
@@ -22,9 +22,9 @@ PACKAGES = {
     "git": "GitPython",
     "google.protobuf": "protobuf",
     "indicnlp": "indic-nlp-library",
-    "iso639": "iso-639",
+    "iso639": "iso-639 'setuptools<82'",  # it reads its tables by pkg_resources, which setuptools 82 has no more
     "magic": "python-magic",
-    "pkg_resources": "setuptools",
+    "pkg_resources": "'setuptools<82'",
     "pptx": "python-pptx",
     "ruamel": "ruamel.yaml",
     "skimage": "scikit-image",
@@ -53,7 +53,7 @@ def missing(error: ImportError) -> str | None:
     names = list(dict.fromkeys(metadata.packages_distributions().get(top, [])))
     found = f"{names[0]} {metadata.version(names[0])}" if names else f"the module {top} here"
     package = PACKAGES.get(top, top)
-    other = top in PACKAGES and _plain(package) not in map(_plain, names)  # with a module of the same name
+    other = top in PACKAGES and _plain(package.split()[0]) not in map(_plain, names)  # with a module of the same name
     mend = f": pip install {package}" if other else ""
     return f"it imports {what}, which {found} doesn't have{mend}"
 

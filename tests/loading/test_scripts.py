@@ -139,6 +139,7 @@ def test_a_script_in_the_data_root_wins_over_the_checkout_s(root):
         ("from .helper import x", "it imports nowhere_else, which isn't installed: pip install nowhere-else"),
         ("from . import helper", "it imports nowhere_else, which isn't installed: pip install nowhere-else"),
         ("from .absent import x", "it imports absent, and there is no absent.py beside it"),
+        ("import pkg_resources", "isn't installed: pip install 'setuptools<82'"),
         ("import helper", "it imports helper, which is beside it; write: from . import helper"),
         ("from datasets.tasks import QuestionAnswering", "it imports datasets.tasks, which datasets 5"),
         ("from datasets import Nothing", "it imports Nothing from datasets, which datasets 5"),
@@ -154,7 +155,8 @@ def test_an_import_that_fails_names_the_package_to_install(cli, root, monkeypatc
     old = root / "old"
     old.mkdir()
     (old / "train.xx").write_text("one\n")
-    monkeypatch.setitem(sys.modules, "iso639", None)  # as where it isn't installed
+    for name in ("iso639", "pkg_resources"):  # as where they aren't installed
+        monkeypatch.setitem(sys.modules, name, None)
     (old / "helper.py").write_text("import nowhere_else\n")
     script = OLD_SCRIPT.replace("LANGUAGES", "[]").replace(where, f"{line}\n{' ' * 16 * (where[0] == 'f')}{where}")
     (old / "old.py").write_text(script)
@@ -172,7 +174,7 @@ def test_another_package_s_module_of_the_same_name_is_told(root, monkeypatch, cl
     monkeypatch.delitem(sys.modules, "iso639", raising=False)
     (root / "old").mkdir()
     (root / "old" / "old.py").write_text("from iso639 import languages\n")
-    assert cli("mixture", "old_xx").err.rstrip().endswith("doesn't have: pip install iso-639")
+    assert cli("mixture", "old_xx").err.rstrip().endswith("doesn't have: pip install iso-639 'setuptools<82'")
     sys.modules.pop("iso639")
 
 
