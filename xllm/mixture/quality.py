@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xllm import languages
+from xllm import identification, languages
 from xllm.languages import units
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 LONGEST_RATIO = 3.0  # how far a pair's ratio of lengths may be from the median of its dataset, either way
 LONG_ENOUGH = 30  # bytes of UTF-8: of shorter texts neither length nor language says much
-SURE = 0.8  # the probability from which an identified language counts
 FLAWS = ("copies", "odd_lengths", "wrong_source_language", "wrong_target_language")
 COPY, ODD_LENGTH, WRONG_SOURCE, WRONG_TARGET = range(1, 1 + len(FLAWS))
 
@@ -78,5 +77,4 @@ def _long(text: str) -> bool:
 def _other(text: str, language: str | None) -> bool:
     if language is None or not _long(text) or not languages.identifiable(language):
         return False
-    found, probability = languages.identify(text, language)
-    return probability >= SURE and found != languages.base(language)
+    return identification.told(text, language) not in (None, languages.base(language))

@@ -622,6 +622,20 @@ def test_one_model_s_answers_to_questions_are_right_or_wrong(judge, model, serve
     assert CONTEXT in prompt and part(prompt, "accepted_answers") == "- 308\n- 308分" and "Chinese" in prompt
 
 
+def test_what_equals_a_right_answer_is_judged_in_whatever_language_it_seems_to_be(judge, model, server):
+    gold = "gone with the wind"
+    answers = [gold, "Gone with the Wind.", "scattered by all those careless winds", "die Antwort ist also: " + gold]
+    a = model("a", answers, "xquad_zh", "qa", input=[CONTEXT] * 4, answers=[[gold]] * 4)
+    judge(a, dataset="xquad_zh")
+    rows = read_jsonl(output(a, name="xquad_zh.judge"))
+    assert [bool(row["gated"]) for row in rows] == [False, False, True, True]
+    # of the second by the server's rule, which looks for the letters of a gold answer
+    assert [row["verdict"] for row in rows] == ["YES", "NO", "NO", "NO"]
+    b = model("b", ["", "", "", ""], "xquad_zh", "qa", input=[CONTEXT] * 4, answers=[[gold]] * 4)
+    judge(a, b, dataset="xquad_zh")
+    assert verdicts(a, "xquad_zh.judge.b") == ["A", "A", "tie", "tie"]
+
+
 def test_samples_of_right_and_wrong_are_voted_on(judge, model, server):
     drawn = iter(["YES", "NO", "yes,", "**No**", "Yes", "NO doubt", "no: it isn't", "YES", "NO"])
     server.reply = lambda prompt: next(drawn)

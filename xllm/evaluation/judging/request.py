@@ -13,9 +13,8 @@ from xllm.evaluation import kinds
 from xllm.evaluation.judging import verdicts
 from xllm.evaluation.judging.calls import OWN, Endpoint
 from xllm.evaluation.judging.verdicts import PAIRWISE, YES_NO, Protocol, Question
+from xllm.evaluation.metrics.question_answering import SCORERS
 from xllm.files import check_name, partial, read_json, remove, write_jsonl
-
-QUESTIONS = ("qa", "mlqa")  # the tasks in which an answer is right or wrong
 
 
 @dataclass(frozen=True)
@@ -147,10 +146,10 @@ def _sheet(request: Request, dataset: str) -> Sheet:
 
 def _check_questions(own: list[Answers]) -> None:
     for part in own:
-        if part.task not in QUESTIONS:
+        if part.task not in SCORERS:
             raise XllmError(
                 f"{part.name} has the task {part.task}; one model's answers are judged where they are right or wrong "
-                f"(task {' or '.join(QUESTIONS)}), two models' are compared: judge A B"
+                f"(task {' or '.join(SCORERS)}), two models' are compared: judge A B"
                 + ("" if part.task else "; where its loading script names no TASK, --task does")
             )
         if not part.language:

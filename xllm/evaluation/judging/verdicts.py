@@ -5,7 +5,8 @@ arXiv 2305.17926): the judge writes its evidence, then scores both answers from 
 calibration) and with the answers in both orders (balanced position calibration); the mean decides. The wordings are
 our own (`prompts.JUDGE_PAIR`). One model's answers to reading questions are judged right or wrong.
 
-An answer in another language than it should be loses without a call, and so does an empty one.
+An answer in another language than it should be loses without a call, unless it's one of the right answers; so does an
+empty one.
 """
 
 import hashlib
@@ -16,10 +17,11 @@ from typing import Any
 
 from xllm import languages, prompts
 from xllm.artifacts.answers import Answers
-from xllm.evaluation.flaws import LONG_ENOUGH, SURE, language_asked, told_language
+from xllm.evaluation.flaws import language_asked, told_language
 from xllm.evaluation.judging.replies import Unread, said
 from xllm.evaluation.judging.reply_answers import yes_or_no
 from xllm.evaluation.judging.reply_scores import scores
+from xllm.identification import SIGNATURE
 from xllm.templates import plain
 
 ORDERS = ("AB", "BA")
@@ -65,7 +67,7 @@ def pairs(own: Answers, other: Answers) -> list[Question]:
 
 def _pair(answers: Answers, ours: dict, theirs: dict) -> Question:
     first, second = ours["prediction"].strip(), theirs["prediction"].strip()
-    why = {"A": _fault(first, answers), "B": _fault(second, answers)}
+    why = {"A": _fault(ours, answers), "B": _fault(theirs, answers)}
     gated, row = {model: fault for model, fault in why.items() if fault}, (answers.name, ours.get("id"))
     if gated:
         return Question(*row, gated, "tie" if len(gated) == 2 else "B" if "A" in gated else "A")
@@ -86,7 +88,7 @@ def readings(own: Answers) -> list[Question]:
 
 def _reading(answers: Answers, row: dict) -> Question:
     answer, name = row["prediction"].strip(), (answers.name, row.get("id"))
-    if fault := _fault(answer, answers):
+    if fault := _fault(row, answers):
         return Question(*name, {"A": fault}, "NO")
     golds = "\n".join(f"- {gold}" for gold in dict.fromkeys(row.get("answers") or [row["output"]]))
     language = languages.name(languages.base(answers.language))
@@ -95,13 +97,12 @@ def _reading(answers: Answers, row: dict) -> Question:
     return Question(*name, {}, asked={None: wording})
 
 
-def _fault(answer: str, answers: Answers) -> str | None:
+def _fault(row: dict, answers: Answers) -> str | None:
     """Why an answer loses without being judged."""
-    if languages.blank(answer):
+    if languages.blank(row["prediction"]):
         return "empty"
-    asked = language_asked(answers)
-    told = told_language(answer, asked)
-    return f"language: {told}" if asked and told and told != asked else None
+    told = told_language(row, answers)
+    return f"language: {told}" if told and told != language_asked(answers) else None
 
 
 def calls(questions: Sequence[Question], samples: int) -> dict[str, str]:
@@ -209,4 +210,4 @@ YES_NO = Protocol("yes-no", prompts.JUDGE_ANSWER, "answer", read_answer, mostly_
 def gate(answers: Answers) -> str:
     """What decides without a call, for a signature."""
     asked = language_asked(answers)
-    return f"lid.176.ftz:{asked},sure:{SURE},bytes:{LONG_ENOUGH}" if asked else "empty"
+    return SIGNATURE.replace("|", ",").replace("lid.176.ftz", f"lid.176.ftz:{asked}") if asked else "empty"

@@ -22,6 +22,8 @@ from xllm.records import AnsweredRow
 
 MLQA, SQUAD = "mlqa_v1", "squad_v1.1"  # the scorers; SQUAD's differs for English alone
 
+SCORERS = {"qa": SQUAD, "mlqa": MLQA}  # a loading script's TASK → its scorer
+
 # what counts as an article, by language, once the text is in lower case and without punctuation
 ARTICLES = {
     "ar": r"\sال^|ال",  # the official pattern, which takes the letters out wherever they stand

@@ -61,8 +61,7 @@ TASKS = {
         | {f"spBLEU-{name}": partial(translation.spbleu_by, name) for name in translation.FLORES}
         | {name: _mean_by_model(of_rows) for name, of_rows in LEARNED.items()},
     ),
-    "qa": _questions(question_answering.SQUAD),
-    "mlqa": _questions(question_answering.MLQA),
+    **{task: _questions(scorer) for task, scorer in question_answering.SCORERS.items()},
     "label": Task(
         {
             "accuracy": classification.accuracy,
