@@ -177,6 +177,7 @@ def test_answers_of_earlier_versions_have_no_such_score(cli, infer, model, sampl
         (["nli_en", "--labels", "yes", "yes"], "--labels 'yes' 'yes': they must be texts that differ, none empty"),
         (["nli_en", "--labels", "yes", "yes "], "--labels 'yes' 'yes ': they must be texts that differ, none empty"),
         (["nli_en", "--labels", "yes", ""], "--labels 'yes' '': they must be texts that differ, none empty"),
+        (["nli_en", "--labels", "yes", "\u200b"], "they must be texts that differ, none empty"),
         (["nli_en", "--labels", "yes", "no"], "row 0 of nli_en has the output 'entailment', none of them"),
         (["nli_en", "--labels", "score"], "nli_en has none; its loading script gives no column 'labels'; give them"),
         (["xcopa_zh+nli_en", "--labels", "score"], "nli_en has none; its loading script gives no column 'labels'"),

@@ -29,6 +29,7 @@ def test_texts_begin_with_bos_unless_the_tokenizer_says_otherwise(folder, llama,
     ids = tokenizer("The river").input_ids
     assert ids == whole("The river").input_ids[1 - added :]
     tokenizer.save_pretrained(tmp_path / "saved")
+    shutil.copy(llama / "config.json", tmp_path / "saved")
     assert load_tokenizer(str(tmp_path / "saved"))("The river").input_ids == ids
 
 

@@ -75,4 +75,4 @@ def lacks(own: Answers) -> dict[str, str]:
 
 def has_references(own: Answers) -> bool:
     """Whether a right answer is known of any row."""
-    return any(row.get("output") or any(row.get("answers", ())) for row in own.rows)
+    return any(not all(map(languages.blank, (row.get("output", ""), *row.get("answers", ())))) for row in own.rows)

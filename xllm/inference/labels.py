@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import datasets
 from transformers import PreTrainedTokenizerFast
 
+from xllm import languages
 from xllm.errors import XllmError
 from xllm.inference import constrained
 from xllm.inference.flags import CONSTRAIN, FREE, SCORE, InferFlags
@@ -66,7 +67,7 @@ def _check_flags(args: InferFlags, mode: Mode) -> None:
 
 def _labelled(mixture: Mixture, labels: tuple[str, ...]) -> Mixture:
     """The mixture with labels for the rows that have none. A dataset of no other TASK asks for one of them."""
-    if len({label.strip() for label in labels}) < len(labels) or not all(label.strip() for label in labels):
+    if len({label.strip() for label in labels}) < len(labels) or any(map(languages.blank, labels)):
         raise XllmError(f"--labels {' '.join(map(repr, labels))}: they must be texts that differ, none empty")
     lacking = {name for name, rows in mixture.parts if COLUMN not in rows.column_names}
     if not lacking:
@@ -79,7 +80,7 @@ def _labelled(mixture: Mixture, labels: tuple[str, ...]) -> Mixture:
 def _with(rows: datasets.Dataset, labels: tuple[str, ...], name: str) -> datasets.Dataset:
     known = {label.strip() for label in labels}
     for number, output in enumerate(rows["output"]):
-        if output.strip() and output.strip() not in known:
+        if not languages.blank(output) and output.strip() not in known:
             raise XllmError(
                 f"--labels {' '.join(labels)}: row {number} of {name} has the output {output[:40]!r}, none of them"
             )
