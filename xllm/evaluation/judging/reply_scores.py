@@ -18,7 +18,8 @@ UNITS = r"points?|pts?|punkte?n?|puntos?|pontos?|punti|puncte|puan|balles?|ба�
 UNITS += r"|คะแนน|分|点|점"
 SPACE = r"[^\S\n]*"
 VALUE = r"(?<!\d)(\d++(?:\.\d++|,\d{1,2}+)?+(?![\d%])|[一二三四五六七八九十](?=\s*(?:分|/|[,;。]|\n|\Z)))"
-NUMBER = rf"{VALUE}({SPACE}(?:{OF}){SPACE}10(?:\.0+)?(?![.,]?\d))?(?:{SPACE}(?:{UNITS})(?!\w))?"
+UNIT = rf"(?:{SPACE}(?:{UNITS})(?!\w))?"
+NUMBER = rf"{VALUE}{UNIT}({SPACE}(?:{OF}){SPACE}10(?:\.0+)?(?![.,]?\d))?{UNIT}"
 OPEN, CLOSE = r"[\s\"'(\[“「]*", r"[\"')\]}”」]*"
 GIVEN = regex.compile(rf"{OPEN}{NUMBER}{CLOSE}", regex.IGNORECASE)
 CELL = regex.compile(rf"{OPEN}{NUMBER}{CLOSE}\s*", regex.IGNORECASE)
