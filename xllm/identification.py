@@ -88,7 +88,7 @@ def told(text: str, expected: str) -> str | None:
     text = _cleaned(text)
     weight = _weighed(text, expected)
     if weight.other > PLAINLY * weight.own and (not weight.own or weight.other >= FEW):
-        return _in_script(text, weight.sample)
+        return _in_script(text, weight)
     return _by_model(text, base(expected), weight.own) if weight.own > PLAINLY * weight.other else None
 
 
@@ -174,9 +174,13 @@ def _script(letter: str) -> str:
     return next((name for name in sorted(names) if _letters(frozenset({name})).match(letter)), "Zyyy")
 
 
-def _in_script(text: str, sample: str) -> str:
-    """The likeliest language of a text that has letters of a script."""
-    found = next((code for code in _guesses(text) if _writes(code, sample)), None)
+def _in_script(text: str, weight: Weight) -> str | None:
+    """The likeliest language of a text that is in another script. Where that is Latin, lid.176 must be sure
+    of a few words: names and terms such as "van der Waals" and "Homo sapiens" are at home in all languages."""
+    sample, guesses = weight.sample, _guesses(text)
+    if LATIN.match(sample) and weight.other < WORDS and max(guesses.values()) < SURE:
+        return None
+    found = next((code for code in guesses if _writes(code, sample)), None)
     return found or get_global("likely_subtags").get(f"und_{_script(sample)}", "und").split("_")[0]
 
 
