@@ -26,7 +26,7 @@ def app(llama):
     from xllm.chat import page
 
     service = Service(ModelPool([str(llama)]), Limits())
-    return App.create_app(page.build(service), app_kwargs=access.app_settings([], None))
+    return App.create_app(page.build(service), app_kwargs=access.app_settings([], None, []))
 
 
 @pytest.fixture(scope="module")

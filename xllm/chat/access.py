@@ -3,15 +3,18 @@ open at all."""
 
 import asyncio
 import base64
-import binascii
 import os
 import re
 import secrets
+import sys
+import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -48,6 +51,17 @@ OPEN = {
     "/gradio_api/cancel": ("POST",),
     "/gradio_api/reset": ("POST",),
 }
+# what whoever isn't logged in may ask for: the form in which to log in, and what it is made of
+BEFORE_LOGIN = {
+    *("/", "/theme.css", "/favicon.ico", "/robots.txt", "/config", "/login", "/logout"),
+    "/gradio_api/startup-events",  # gradio itself asks for it as it starts
+}
+CODE = ("/assets/", "/static/")  # and what lies below these
+API = "/v1"  # whose key is user:password
+TRIES = 10  # wrong passwords from one address within a minute; then none is looked at until the minute is over
+ADDRESSES = 10_000  # of which wrong passwords are remembered
+PATIENCE = 30  # seconds in which a request must have come
+HELD = 64 << 20  # bytes of all requests that are on their way
 SECONDS = 1  # after an answer of the API, in which gradio has sent the last of it
 LARGEST = 16 << 20  # bytes of a request; the page sends all the conversations that a browser keeps
 LOCAL = ("127.0.0.1", "localhost", "[::1]")  # the hosts by which a page on the own machine is asked for
@@ -72,11 +86,25 @@ def users(where: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def app_settings(own: list[BaseRoute], host: str | None) -> dict:
+def app_settings(own: list[BaseRoute], host: str | None, pairs: list[tuple[str, str]]) -> dict:
     """What gradio's app is made with: our own routes, and what every request passes, in this order. `host` is that of
-    a page for this machine alone."""
-    guards = [Middleware(OwnSite, host=host), Middleware(Listed, own=tuple(own)), Middleware(Bounded)]
+    a page for this machine alone, `pairs` are the users and passwords, if any."""
+    guards = [
+        Middleware(OwnSite, host=host),
+        Middleware(Listed, own=tuple(own)),
+        Middleware(Known, pairs=pairs),
+        Middleware(Bounded),
+    ]
     return {"routes": own, "middleware": guards}
+
+
+async def _refuse(scope, receive, send, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    """Answer a request with an error, to OpenAI's clients as OpenAI does."""
+    body: dict[str, object] = {"detail": detail}
+    if scope["path"].startswith(f"{API}/"):
+        code = {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status)
+        body = {"error": {"message": detail, "type": "invalid_request_error", "param": None, "code": code}}
+    await JSONResponse(body, status_code=status, headers=headers)(scope, receive, send)
 
 
 class Listed:
@@ -91,8 +119,7 @@ class Listed:
         if scope["type"] == "lifespan" or self._is_open(scope):
             await self.app(scope, receive, send)
         else:
-            response = JSONResponse({"detail": "this page doesn't serve that"}, status_code=403)
-            await response(scope, receive, send)
+            await _refuse(scope, receive, send, 403, "this page doesn't serve that")
 
     def _is_open(self, scope) -> bool:
         return scope["type"] == "http" and any(route.matches(scope)[0] is Match.FULL for route in self.open)
@@ -127,8 +154,7 @@ class OwnSite:
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] in ("http", "websocket") and not self._is_own(scope["path"], Headers(scope=scope)):
-            response = JSONResponse({"detail": "this page answers its own site alone"}, status_code=403)
-            await response(scope, receive, send)
+            await _refuse(scope, receive, send, 403, "this page answers its own site alone")
         else:
             await self.app(scope, receive, send)
 
@@ -138,36 +164,133 @@ class OwnSite:
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.hosts and re.sub(r":\d+$", "", host) not in self.hosts:
             return False
-        return origin is None or urlsplit(origin).netloc in (host, headers.get("x-forwarded-host"))
+        own = {host, headers.get("x-forwarded-host", "")} - {""}
+        return origin is None or _netloc(origin) in own
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # http://[bad
+        return None
+
+
+class Known:
+    """Middleware for a page with passwords: whoever isn't logged in gets the form for it and nothing else, and none of
+    a body is read. Where too many passwords from an address are wrong, none is looked at for a while."""
+
+    def __init__(self, app, pairs: list[tuple[str, str]]) -> None:
+        self.app, self.pairs, self.tries = app, pairs, Tries()
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http" or not self.pairs:
+            await self.app(scope, receive, send)
+            return
+        path, header = scope["path"], Headers(scope=scope).get("authorization", "")
+        address = (scope.get("client") or ("",))[0]
+        asks_api, logs_in = path.startswith(f"{API}/"), path == "/login" and scope["method"] == "POST"
+        if self.tries.are_too_many(address) and (asks_api or logs_in):
+            detail = "too many wrong passwords from this address; try again in a minute"
+            await _refuse(scope, receive, send, 429, detail, {"retry-after": "60"})
+        elif asks_api and not lets_in(self.pairs, header):
+            if header:
+                self.tries.add(address)
+            await _refuse(scope, receive, send, 401, "Incorrect API key; it is user:password")
+        elif not (asks_api or _is_before_login(path) or _is_logged_in(scope)):
+            await _refuse(scope, receive, send, 401, "not logged in")
+        else:
+            await self.app(scope, receive, self._watching(send, address) if logs_in else send)
+
+    def _watching(self, send, address: str):
+        """Count a login that gradio refuses."""
+
+        async def watched(message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (400, 401):
+                self.tries.add(address)
+            await send(message)
+
+        return watched
+
+
+def _is_before_login(path: str) -> bool:
+    return path in BEFORE_LOGIN or path.startswith(CODE)
+
+
+def _is_logged_in(scope) -> bool:
+    """Whether a request has a cookie that gradio gave at a login."""
+    gradio, cookies = scope["app"], Request(scope).cookies
+    names = (f"access-token-{gradio.cookie_id}", f"access-token-unsecure-{gradio.cookie_id}")
+    return any(cookies.get(name) in gradio.tokens for name in names)
+
+
+class Tries:
+    """Wrong passwords of the last minute, by address."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, deque[float]] = {}
+
+    def add(self, address: str) -> None:
+        """Count one more; the log is told where they become too many."""
+        times = self._of.setdefault(address, deque(maxlen=TRIES))
+        times.append(time.monotonic())
+        if self.are_too_many(address):
+            print(f"xllm: {TRIES} wrong passwords from {address} within a minute; it has to wait", file=sys.stderr)
+        while len(self._of) > ADDRESSES:
+            del self._of[next(iter(self._of))]
+
+    def are_too_many(self, address: str) -> bool:
+        """Whether no more are looked at now."""
+        times = self._of.get(address, ())
+        return len(times) == TRIES and times[0] > time.monotonic() - 60
 
 
 class Bounded:
-    """Middleware that takes no more than LARGEST bytes of a request, however they come."""
+    """Middleware that takes no more than LARGEST bytes of a request, however they come, no more than HELD of all that
+    are on their way, and none that takes longer than PATIENCE to come."""
 
     def __init__(self, app) -> None:
-        self.app = app
+        self.app, self.held = app, 0
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        told, body, more = Headers(scope=scope).get("content-length", "0"), bytearray(), True
-        while more and len(body) <= LARGEST and int(told) <= LARGEST:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        if more or len(body) > LARGEST:
-            response = JSONResponse({"detail": f"a request has {LARGEST} bytes at most"}, status_code=413)
-            await response(scope, receive, send)
+        body, refusal = bytearray(), None
+        try:
+            with anyio.move_on_after(PATIENCE) as late:
+                refusal = await self._take(body, Headers(scope=scope), receive)
+        finally:
+            self.held -= len(body)
+        if late.cancelled_caught:
+            refusal = 408, f"the request took longer than {PATIENCE} seconds"
+        if refusal is not None:
+            if refusal[0]:
+                await _refuse(scope, receive, send, *refusal, headers={"connection": "close"})
             return
         whole = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        body.clear()
 
         async def again():
             return whole.pop() if whole else await receive()
 
         await self.app(scope, again, send)
+
+    async def _take(self, body: bytearray, headers: Headers, receive) -> tuple[int, str] | None:
+        """Read a request into `body`; why it is refused, if it is, 0 where whoever asked has left."""
+        told, more = headers.get("content-length", "0"), True
+        while more:
+            if len(body) > LARGEST or not told.isdecimal() or int(told) > LARGEST:
+                return 413, f"a request has {LARGEST} bytes at most"
+            if self.held > HELD:
+                return 503, "too many requests are on their way; try again in a while"
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return 0, ""
+            piece = message.get("body", b"")
+            body += piece
+            self.held += len(piece)
+            more = message.get("more_body", False)
+        return (413, f"a request has {LARGEST} bytes at most") if len(body) > LARGEST else None
 
 
 def lets_in(pairs: list[tuple[str, str]], header: str) -> bool:
@@ -176,7 +299,7 @@ def lets_in(pairs: list[tuple[str, str]], header: str) -> bool:
     if scheme.lower() == "basic":
         try:
             given = base64.b64decode(given, validate=True)
-        except binascii.Error:
+        except ValueError:  # no base64, or not even ASCII
             return False
     elif scheme.lower() == "bearer":
         given = given.encode("latin-1")  # as headers are decoded

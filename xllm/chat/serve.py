@@ -48,7 +48,7 @@ def _launch(service: "Service", flags: ChatFlags, pairs: list[tuple[str, str]]) 
     from xllm.chat import page
     from xllm.chat.openai import api
 
-    routes = [api.mount(service, pairs)] if flags.openai else []
+    routes = [api.mount(service)] if flags.openai else []
     host = f"[{flags.host}]" if ":" in flags.host else flags.host  # as addresses of the web have IPv6
     alone = _is_loopback(flags.host) and not flags.share
     fonts = ["system-ui", "sans-serif"]  # the theme's own would be asked of a font server
@@ -66,7 +66,7 @@ def _launch(service: "Service", flags: ChatFlags, pairs: list[tuple[str, str]]) 
             enable_monitoring=False,
             state_session_capacity=SESSIONS,
             ssr_mode=False,
-            app_kwargs=access.app_settings(routes, host if alone else None),
+            app_kwargs=access.app_settings(routes, host if alone else None, pairs),
         )
     except OSError as error:
         raise XllmError(f"cannot serve on {flags.host}, port {flags.port or '7860 to 7959'}: {error}") from error

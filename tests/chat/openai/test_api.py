@@ -1,6 +1,8 @@
 """The page's server as other programs see it: OpenAI's API by its own client, and doors that stay shut."""
 
+import json
 import os
+import time
 
 import httpx
 import pytest
@@ -121,7 +123,37 @@ def test_bodies_that_no_client_sends(guarded):
     assert post(content=b"[1]") == (400, "the body must be a JSON object")
     assert post(content=b"{")[1].startswith("the body isn't JSON")
     assert post(content=b"{}", headers={"content-type": "text/plain"}) == (400, "the body must be application/json")
-    assert httpx.get(f"{guarded[1]}/v1/nothing").json()["error"]["message"] == "there is no GET /v1/nothing"
+    found = httpx.get(f"{guarded[1]}/v1/nothing", auth=("bob", "builder"))
+    assert found.json()["error"]["message"] == "there is no GET /v1/nothing"
+    name = json.dumps("m" * (5 << 20)).encode()
+    for field in (b'{"\\ud800": 1}', b'{"' + b"x" * (5 << 20) + b'": 1}', b'{"model": ' + name + b', "prompt": ""}'):
+        status, message = post(content=field)
+        assert status in (400, 404) and len(message) < 1000
+    for content, said in (
+        ({"prompt": ["x"] * 300_000}, "there are 300000 prompts; 256 at most"),
+        ({"prompt": "x", "stop": ["z" * 10**6]}, "stop has 1000 characters at most"),
+        ({"prompt": "x", "stop": ["z" * 400] * 3}, "stop has 1000 characters at most"),
+        ({"prompt": "x", "temperature": True}, "temperature must be a number from 0 to 2"),
+        ({"prompt": "x", "top_p": False}, "top_p must be a number from 0 to 1"),
+        ({"prompt": "x", "n": True}, "n isn't supported"),
+        ({"prompt": "x", "max_tokens": True}, "max_tokens must be a whole number"),
+    ):
+        began = time.perf_counter()
+        status, message = post(json={"model": "left", **content})
+        assert status == 400 and message.startswith(said), message
+        assert time.perf_counter() - began < 5
+
+
+def test_a_client_that_leaves_ends_all_its_prompts(guarded):
+    """The 200 prompts of 500 tokens each would take minutes."""
+    headers, body = {"authorization": f"Bearer {KEY}"}, {"model": "left", "prompt": ["x"] * 200, "max_tokens": 500}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{guarded[1]}/v1/completions", headers=headers, json=body, timeout=1.5)
+    began = time.perf_counter()
+    one = {"model": "left", "prompt": "x", "max_tokens": 1}
+    for _ in range(3):  # one after the other, as many as are answered at once and one more
+        assert httpx.post(f"{guarded[1]}/v1/completions", headers=headers, json=one, timeout=60).status_code == 200
+    assert time.perf_counter() - began < 30
 
 
 def test_nobody_comes_in_without_a_password(guarded):
@@ -135,6 +167,29 @@ def test_nobody_comes_in_without_a_password(guarded):
     assert httpx.get(f"{address}/config").status_code == 401
     wrong = httpx.post(f"{address}/login", data={"username": "ada", "password": "byron"})
     assert wrong.status_code == 400 and not wrong.cookies
+
+
+@pytest.mark.parametrize("path", ["/manifest.json", "/gradio_api/info", "/gradio_api/heartbeat/x"])
+def test_without_a_login_there_is_the_form_alone(guarded, path):
+    assert httpx.get(f"{guarded[1]}{path}").status_code == 401
+    for posted in ("cancel", "reset", "queue/join", "run/answer", "call/answer"):
+        body = b"{" + b" " * (12 << 20)  # of which nothing is read
+        assert httpx.post(f"{guarded[1]}/gradio_api/{posted}", content=body).status_code == 401
+    assert httpx.get(guarded[1]).status_code == 200
+
+
+def test_many_wrong_passwords_from_an_address_have_to_wait(start_site):
+    address = start_site("left", "--openai", "--auth", "env:XLLM_AUTH", XLLM_AUTH=KEY)[1]
+    wrong = [httpx.post(f"{address}/login", data={"username": "ada", "password": str(n)}).status_code for n in range(4)]
+    for header in ("Basic é", "Basic %%", "Basic", "Bearer é", "Digest x", "é"):  # no header is more than wrong
+        asked = httpx.get(f"{address}/v1/models", headers={"authorization": header.encode("latin-1")})
+        assert asked.json()["error"]["code"] == "invalid_api_key"
+        wrong.append(asked.status_code)
+    wrong.append(httpx.get(f"{address}/v1/models", auth=("ada", "lovelace")).status_code)
+    assert wrong == [400] * 4 + [401] * 6 + [429]
+    right = httpx.post(f"{address}/login", data={"username": "ada", "password": "lovelace"})
+    assert right.status_code == 429 and right.headers["retry-after"] == "60"
+    assert httpx.get(address).status_code == 200
 
 
 def test_no_file_of_the_machine_is_served(guarded):
@@ -189,6 +244,8 @@ def test_pages_of_other_sites_get_no_answer(guarded):
         ({"host": f"localhost:{port}", "origin": f"http://localhost:{port}"}, 200),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"origin": "http://[bad"}, 403),
         ({"host": "evil.example"}, 403),
         ({"host": f"evil.example:{port}", "origin": f"http://evil.example:{port}"}, 403),
     ):

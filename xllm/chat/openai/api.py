@@ -13,25 +13,21 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount
 
-from xllm.chat.access import lets_in
+from xllm.chat.access import API
 from xllm.chat.openai.request import Asked, Refused, as_refused, fields_of, known, read
 from xllm.chat.service import Answer, Service
 from xllm.errors import XllmError
 
+GONE = 499  # whoever asked has left, as nginx has it; nobody reads this
 
-def mount(service: Service, pairs: list[tuple[str, str]]) -> Mount:
-    """The routes below /v1, for those who have one of the (user, password) pairs as their API key where there are any:
-    OPENAI_API_KEY=user:password."""
 
-    async def authenticate(request: Request) -> None:
-        if pairs and not lets_in(pairs, request.headers.get("authorization", "")):
-            raise Refused("Incorrect API key; it is user:password", None, 401, "invalid_api_key")
-
-    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(authenticate)])
+def mount(service: Service) -> Mount:
+    """The routes below /v1. Who may ask for them is a matter of `access`."""
+    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @api.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> JSONResponse:
@@ -62,7 +58,7 @@ def mount(service: Service, pairs: list[tuple[str, str]]) -> Mount:
     async def complete(request: Request):
         return await _respond(service, request, read(service, await fields_of(request), chat=False))
 
-    return Mount("/v1", app=api)
+    return Mount(API, app=api)
 
 
 def _refusal(error: Refused) -> JSONResponse:
@@ -85,7 +81,11 @@ async def _respond(service: Service, request: Request, asked: Asked):
         if asked.streamed:
             first = await anext(answers[0])
             return StreamingResponse(_events(asked, head, first, answers), media_type="text/event-stream")
-        done = [await _last(request, one) for one in answers]
+        done = []
+        for one in answers:
+            done.append(await _last(request, one))
+            if await request.is_disconnected():
+                return Response(status_code=GONE)
     except XllmError as error:
         raise as_refused(error, "messages" if asked.chat else "prompt") from None
     choices = [_choice(asked, number, answer.text, answer.end) for number, answer in enumerate(done)]

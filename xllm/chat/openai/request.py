@@ -41,6 +41,10 @@ USED = {"model", "messages", "prompt", "stream", "stream_options", "max_tokens",
 }
 SHORT = 16  # tokens of a completion without max_tokens, as OpenAI has it
 STOPS = 4  # texts that may end an answer
+STOP_CHARACTERS = 1000  # of all of them together
+PROMPTS = 256  # of one request
+MESSAGES = 1000  # of one conversation
+SHOWN = 300  # characters of what is wrong, as it comes back: whoever asks may have sent megabytes
 
 
 class Refused(Exception):
@@ -54,10 +58,17 @@ class Refused(Exception):
         code: str | None = None,
         kind: str | None = None,
     ) -> None:
+        message, param = _shown(message), param and _shown(param)
         super().__init__(message)
         self.status = status
         kind = kind or ("server_error" if status >= 500 else "invalid_request_error")
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _shown(text: str) -> str:
+    """A text as it can be sent: not too long, and with halves of surrogate pairs, which UTF-8 lacks, spelt out."""
+    short = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return short.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,8 @@ def known(service: Service, name: object) -> str:
     """The name of a model, which there must be. Raises Refused."""
     if not isinstance(name, str) or name not in service.pool.names():
         there = ", ".join(service.pool.names()[:20])
-        raise Refused(f"The model {name!r} does not exist; available: {there}", "model", 404, "model_not_found")
+        said = repr(name if not isinstance(name, str) else name[:60])[:80]
+        raise Refused(f"The model {said} does not exist; available: {there}", "model", 404, "model_not_found")
     return name
 
 
@@ -99,7 +111,7 @@ def read(service: Service, fields: dict, chat: bool) -> Asked:
     for name, value in fields.items():
         if name not in USED | IDLE | set(NEUTRAL):
             raise Refused(f"Unrecognized request argument supplied: {name}", name)
-        if name in NEUTRAL and value not in NEUTRAL[name]:
+        if name in NEUTRAL and not any(_same(value, neutral) for neutral in NEUTRAL[name]):
             raise Refused(f"{name} isn't supported, other than as {json.dumps(NEUTRAL[name][0])}", name)
     model = known(service, fields.get("model"))
     encoders = _chat(service, fields, model) if chat else _prompts(service, fields)
@@ -107,12 +119,19 @@ def read(service: Service, fields: dict, chat: bool) -> Asked:
     stops = [stops] if isinstance(stops, str) else stops
     if not isinstance(stops, list) or len(stops) > STOPS or not all(isinstance(stop, str) and stop for stop in stops):
         raise Refused(f"stop must be text, or a list of up to {STOPS} texts", "stop")
+    if sum(map(len, stops)) > STOP_CHARACTERS:
+        raise Refused(f"stop has {STOP_CHARACTERS} characters at most", "stop")
     options = fields.get("stream_options", {})
     streamed = fields.get("stream", False)
     if not isinstance(streamed, bool):
         raise Refused("stream must be true or false", "stream")
     with_usage = isinstance(options, dict) and options.get("include_usage")
     return Asked(model, encoders, _decoding(service, fields, chat), stops, chat, streamed, bool(with_usage))
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two values of JSON are the same: true is not 1."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _decoding(service: Service, fields: dict, chat: bool):
@@ -132,7 +151,9 @@ def _decoding(service: Service, fields: dict, chat: bool):
 
 def _number(fields: dict, name: str, least: float, most: float) -> float | None:
     value = fields.get(name)
-    if value is not None and (not isinstance(value, (int, float)) or not least <= value <= most):
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
         raise Refused(f"{name} must be a number from {least} to {most}", name)
     return value
 
@@ -141,6 +162,8 @@ def _chat(service: Service, fields: dict, model: str) -> list:
     given = fields.get("messages")
     if not isinstance(given, list) or not given:
         raise Refused("messages must be a list with at least one message", "messages")
+    if len(given) > MESSAGES:
+        raise Refused(f"there are {len(given)} messages; {MESSAGES} at most", "messages")
     messages = [_message(message) for message in given]
     if messages[-1]["role"] != "user":
         raise Refused("the last of the messages must be the user's", "messages")
@@ -171,6 +194,8 @@ def _prompts(service: Service, fields: dict) -> list:
     prompts = [given] if isinstance(given, str) else given
     if not isinstance(prompts, list) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
         raise Refused("prompt must be text, or a list of texts", "prompt")
+    if len(prompts) > PROMPTS:
+        raise Refused(f"there are {len(prompts)} prompts; {PROMPTS} at most in a request", "prompt")
     for prompt in prompts:
         _check_text(service, prompt, param="prompt")
     return [lambda engine, prompt=prompt: conversation.encode_text(prompt, engine.tokenizer) for prompt in prompts]
