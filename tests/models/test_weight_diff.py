@@ -60,3 +60,56 @@ def test_mistakes_are_one_line(cli, llama, tuned, tmp_path):
         outcome = cli("weight_diff", *words)
         assert outcome.code == 2 and message in outcome.err
         assert not (tmp_path / "x").exists()
+
+
+def changed(path):
+    path.write_text(path.read_text().replace(": ", ":  ", 1))
+
+
+def replaced(path):
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+ALTERED = {
+    "config.json": [(changed, "isn't the file that was made"), (replaced, "leads out of the folder, to /etc/hostname")],
+    "tokenizer.json": [(changed, "isn't the file that was made"), (lambda path: path.unlink(), "lacks tokenizer.json")],
+    "weight_diff.json": [
+        (replaced, "leads out of the folder"),
+        (lambda path: path.write_text("[]"), "doesn't say what"),
+    ],
+    "model.safetensors": [(replaced, "leads out of the folder")],
+    "added.md": [(lambda path: path.symlink_to("/etc/passwd"), "leads out of the folder, to /etc/passwd")],
+    "loop.md": [(lambda path: path.symlink_to("loop.md"), None), (lambda path: path.symlink_to("config.json"), None)],
+    "more.json": [(lambda path: path.write_text("{}"), None)],
+}
+
+
+@pytest.mark.parametrize("tuned", [torch.bfloat16], indirect=True)
+@pytest.mark.parametrize("name", ALTERED)
+def test_nothing_but_what_was_made_is_taken(cli, llama, tuned, tmp_path, name):
+    """Whatever has been changed, removed, added or turned into a link on its way."""
+    made = tmp_path / "made"
+    cli("weight_diff", "make", llama, tuned, made)
+    for number, (alter, message) in enumerate(ALTERED[name]):
+        diff, again = shutil.copytree(made, tmp_path / f"diff{number}"), tmp_path / f"again{number}"
+        alter(diff / name)
+        outcome = cli("weight_diff", "recover", llama, diff, again)
+        if message is None:
+            assert outcome.code == 0 and {path.name for path in again.iterdir()} == {p.name for p in tuned.iterdir()}
+        else:
+            assert outcome.code == 2 and message in outcome.err and not again.exists(), outcome.err
+
+
+@pytest.mark.parametrize("tuned", [torch.bfloat16], indirect=True)
+def test_a_name_in_the_list_leads_nowhere_else(cli, llama, tuned, tmp_path):
+    diff = tmp_path / "diff"
+    cli("weight_diff", "make", llama, tuned, diff)
+    facts = json.loads((diff / "weight_diff.json").read_text())
+    for name in ("../secret.json", "/etc/passwd", "", ".", ".."):
+        (diff / "weight_diff.json").write_text(json.dumps(facts | {"files": {name: "0"}}))
+        outcome = cli("weight_diff", "recover", llama, diff, tmp_path / "again")
+        assert outcome.code == 2 and "lacks" in outcome.err and not (tmp_path / "again").exists()
+    del facts["files"]
+    (diff / "weight_diff.json").write_text(json.dumps(facts))
+    assert "made by another version of xllm" in cli("weight_diff", "recover", llama, diff, tmp_path / "again").err

@@ -4,6 +4,7 @@ As Stanford Alpaca's script of this name, but exact: bit patterns are subtracted
 """
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ KEPT = ("*.json", "*.model", "*.jinja", "*.md", "*.txt", "*.jsonl", "*.png")  # 
 
 def weight_diff(flags: WeightDiffFlags) -> None:
     """`make BASE TUNED DIFF` writes the folder DIFF; `recover BASE DIFF TUNED` makes the tuned model from it again,
-    checked by its sha256."""
+    each file checked by its sha256."""
     folder, source = Path(flags.output), Path(model_folder.find(flags.model))
     if folder.exists():
         raise XllmError(f"{folder} already exists; remove it, or name another folder")
@@ -29,31 +30,70 @@ def weight_diff(flags: WeightDiffFlags) -> None:
     with files.whole(folder) as place:
         place.mkdir()
         WORK[flags.what](weights, source, place)
-        for pattern in KEPT:
-            for path in source.glob(pattern):
-                if path.name != FACTS:
-                    shutil.copy(path, place)
     print(folder)
     done(then=NEXT[flags.what])
 
 
 def make(base: "Weights", tuned: Path, place: Path) -> None:
-    """Write the difference of each weight, and what base and tuned model must hash to."""
-    _subtract(base, tuned, place, sign=-1)
-    facts = {"base": base.sha256(), "tuned": Weights(tuned).sha256()}
+    """Write the difference of each weight, the files that go with it, and what all of it must hash to."""
+    _subtract(base, Weights(tuned), place, sign=-1)
+    kept = {path.name: path for pattern in KEPT for path in sorted(tuned.glob(pattern)) if path.name != FACTS}
+    for path in kept.values():
+        _copy(path, place)
+    facts = {
+        "base": base.sha256(),
+        "tuned": Weights(tuned).sha256(),
+        "files": {name: files.sha256(place / name) for name in sorted(kept)},
+    }
     write_json(place / FACTS, facts)
 
 
 def recover(base: "Weights", diff: Path, place: Path) -> None:
-    """Write the tuned weights. Raises XllmError where the base isn't the one, or the weights aren't."""
-    if not (diff / FACTS).is_file():
-        raise XllmError(f"{diff} is not a weight diff: it has no {FACTS}")
-    facts = read_json(diff / FACTS)
+    """Write the tuned model. Raises XllmError where the base isn't the one, or what was passed on isn't what was made:
+    it comes from others, so that no link out of the folder is followed, and nothing is taken that isn't listed."""
+    facts = _facts(diff)
     if base.sha256() != facts["base"]:
         raise XllmError(f"{base.folder} isn't the base that {diff} was made with: its weights have another sha256")
-    _subtract(base, diff, place, sign=1)
+    for name, sha256 in facts["files"].items():
+        path = diff / name
+        if path.name != name or not path.is_file():
+            raise XllmError(f"{diff} lacks {name}, which it was made with; get it again")
+        if files.sha256(path) != sha256:
+            raise XllmError(f"{path} isn't the file that was made: it has another sha256; get it again")
+        _copy(path, place)
+    _subtract(base, Weights(diff), place, sign=1)
     if Weights(place).sha256() != facts["tuned"]:
         raise XllmError(f"what {diff} gives isn't the tuned model: its weights have another sha256; is it damaged?")
+
+
+def _facts(diff: Path) -> dict[str, Any]:
+    """What a difference must hash to. No link out of its folder is followed, not even to these."""
+    if not (diff / FACTS).is_file():
+        raise XllmError(f"{diff} is not a weight diff: it has no {FACTS}")
+    for path in sorted(diff.iterdir()):
+        if not _is_within(path, diff):
+            raise XllmError(f"{path} leads out of the folder, to {os.path.realpath(path)}; nothing is read from there")
+    facts = read_json(diff / FACTS)
+    texts = isinstance(facts, dict) and [facts.get("base"), facts.get("tuned")]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise XllmError(f"{diff / FACTS} doesn't say what base and tuned model must be; get it again")
+    if not isinstance(facts.get("files"), dict):
+        raise XllmError(f"{diff} was made by another version of xllm; make it again: xllm weight_diff make")
+    return facts
+
+
+def _copy(path: Path, place: Path) -> None:
+    if not path.is_file():
+        raise XllmError(f"{path} isn't a file, and can't be passed on")
+    shutil.copyfile(path, place / path.name)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Whether a file is in a folder, behind all links; the hub's cache has its files beside its snapshots."""
+    home = folder.resolve()
+    homes = [home, home.parent.parent / "blobs"] if model_folder.snapshot(str(folder)) else [home]
+    found = Path(os.path.realpath(path))  # which takes links that lead to themselves, too
+    return any(found.is_relative_to(own) for own in homes)
 
 
 WORK = {"make": make, "recover": recover}
@@ -90,7 +130,7 @@ class Weights:
         return digest.hexdigest()
 
 
-def _subtract(base: Weights, other: Path, place: Path, sign: int) -> None:
+def _subtract(base: Weights, other: Weights, place: Path, sign: int) -> None:
     """Add to each weight of `other` that of the base, times `sign`, as whole numbers that wrap around. A weight that
     the base lacks, or has in another shape, stays as it is."""
     import torch
@@ -98,7 +138,7 @@ def _subtract(base: Weights, other: Path, place: Path, sign: int) -> None:
     from safetensors.torch import save_file
 
     whole = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    for path in Weights(other).files:
+    for path in other.files:
         tensors = {}
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
