@@ -49,6 +49,7 @@ class VLLMEngine:
                 dtype=device_and_dtype()[1],  # as with --engine hf, whatever the weights are stored in
                 tensor_parallel_size=max(part for part in range(1, gpus + 1) if heads % part == 0),
                 generation_config="vllm",
+                trust_remote_code=False,
             )
         except (ValueError, RuntimeError) as error:
             raise XllmError(f"vLLM can't load {source}: {' '.join(str(error).split())[:300]}") from error

@@ -107,10 +107,10 @@ def _convert(gguf: Path, place: Path, digits: bool) -> None:
     settings = {"gguf_file": gguf.name, "dtype": torch.bfloat16}
     if hasattr(transformers, "GgufConfig"):  # releases without it always unpack the weights
         settings["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
     if digits:
         words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(True), words])
-    model = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, **settings)
+    model = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, trust_remote_code=False, **settings)
     model.save_pretrained(place)
     tokenizer.save_pretrained(place)

@@ -42,7 +42,7 @@ def load_config(source: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(source).get_text_config()
+        return AutoConfig.from_pretrained(source, trust_remote_code=False).get_text_config()
     except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
         raise _unreadable("config", source, error) from error
 
@@ -79,7 +79,7 @@ def skeleton(config: Any, dtype: "torch.dtype | None" = None) -> "PreTrainedMode
 
     try:
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float32)
+            return AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float32, trust_remote_code=False)
     except KeyError as error:  # a name in the configuration, of an activation for one, that transformers hasn't
         raise XllmError(f"the configuration of this {config.model_type} model can't be: it names {error}") from error
     except ValueError as error:
@@ -118,7 +118,7 @@ def _read_tokenizer(source: str) -> Any:
     # transformers knows the class by one spelling alone, and reads LLaMA's file otherwise where it doesn't know it
     kind = LlamaTokenizer if is_llama and empty_tokens.from_sentencepiece(source) else AutoTokenizer
     try:
-        tokenizer = kind.from_pretrained(source, **replaced)
+        tokenizer = kind.from_pretrained(source, trust_remote_code=False, **replaced)
     except (OSError, ValueError, LookupError) as error:
         raise _unreadable("tokenizer", source, error) from error
     except RecursionError as error:
@@ -147,11 +147,18 @@ def load_model(source: str, dtype: "torch.dtype", **how: Any) -> "PreTrainedMode
     from transformers import AutoModelForCausalLM
 
     try:
-        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **how)
+        return AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **how
+        )
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise _unreadable("weights (safetensors)", source, error) from error
 
 
 def _unreadable(what: str, source: str, error: Exception) -> XllmError:
     reason = " ".join(str(error).split())
+    if "trust_remote_code" in reason:
+        return XllmError(
+            f"the {what} of {source} needs Python code that comes with it, which is never run "
+            "(trust_remote_code=False); take a model that transformers itself has"
+        )
     return XllmError(f"cannot read the {what} of {source}: {reason[:300]}")
