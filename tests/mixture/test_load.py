@@ -146,10 +146,10 @@ def test_a_data_root_s_own_names_win_over_the_paper_s(alpaca):
 @pytest.mark.parametrize(
     ("mixture", "message"),
     [
-        ("x_ar", "x_ar: of its 3 datasets are missing 3: alpaca_en, alpaca_ar, translation_ncwm_en-ar; alpaca_en: raw"),
-        ("some", "some: of its 2 datasets is missing one: alpaca_zz; alpaca_zz: raw file not found: "),
-        ("alpaca_aa+some[:3]+x_zh*2", "of its 5 datasets are missing 4: alpaca_zz, alpaca_en, alpaca_zh, translation_"),
-        ("alpaca_aa+alpaca_xx+alpaca_yy", "of its 3 datasets are missing 2: alpaca_xx, alpaca_yy; alpaca_xx: raw"),
+        ("x_ar", "x_ar: 3 of its 3 datasets are missing: alpaca_en, alpaca_ar, translation_ncwm_en-ar; alpaca_en: raw"),
+        ("some", "some: 1 of its 2 datasets is missing: alpaca_zz; alpaca_zz: raw file not found: "),
+        ("alpaca_aa+some[:3]+x_zh*2", "4 of its 5 datasets are missing: alpaca_zz, alpaca_en, alpaca_zh, translation_"),
+        ("alpaca_aa+alpaca_xx+alpaca_yy", "2 of its 3 datasets are missing: alpaca_xx, alpaca_yy; alpaca_xx: raw"),
         ("alpaca_xx", "xllm: alpaca_xx: raw file not found: "),
         ("blank", "the alias blank: cannot read the mixture '' at column 1"),
         ("spaced", "the alias spaced: cannot read the mixture 'alpaca_aa + alpaca_bb' at column 10"),

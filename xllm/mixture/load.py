@@ -52,8 +52,8 @@ def _sources(text: str, plan: list[Part], split: str, root: Path) -> dict[str, S
     first, several = next(iter(lacking.values())), len(lacking) > 1
     if not several and not any(part.parts for part in plan):
         raise first
-    are = f"are missing {len(lacking)}" if several else "is missing one"
-    raise XllmError(f"{text}: of its {len(parts)} datasets {are}: {', '.join(lacking)}; {first}") from first
+    missing = f"{len(lacking)} of its {len(parts)} datasets {'are' if several else 'is'} missing"
+    raise XllmError(f"{text}: {missing}: {', '.join(lacking)}; {first}") from first
 
 
 def _try(part: Part, split: str, root: Path) -> Source | NotThere:
