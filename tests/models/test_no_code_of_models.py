@@ -61,4 +61,4 @@ def test_every_call_that_could_run_it_says_no():
         found = re.finditer(r"(\w+)\.from_(?:pretrained|config)\(([^()]|\([^()]*\))*\)", path.read_text())
         calls += [call.group() for call in found]
     checked = [call for call in calls if not call.startswith(("GenerationConfig.", "Bleurt"))]  # which run none
-    assert len(checked) >= 7 and not [call for call in checked if "trust_remote_code=False" not in call]
+    assert len(checked) >= 6 and not [call for call in checked if "trust_remote_code=False" not in call]

@@ -45,6 +45,9 @@ class HFEngine:
         self.shares_prefixes = False  # its model attends by tree (`xllm.packing.prefix_tree`)
         self.window = load.window(model.config.get_text_config())
         self.eos_token_ids = all_eos_token_ids(model.generation_config, tokenizer)
+        # for training alone; transformers can't compute it token by token
+        if getattr(model.config.get_text_config(), "output_router_logits", False):
+            model.config.get_text_config().output_router_logits = False
         # what a request leaves open would be taken from the model's own settings, a repetition penalty for one
         model.generation_config = GenerationConfig()
 

@@ -18,7 +18,7 @@ from xllm.inference.answering import READ
 from xllm.inference.flags import PerplexityFlags
 from xllm.inference.hf import HFEngine
 from xllm.mixture.load import load_mixture
-from xllm.models.load import check_weights, load_tokenizer
+from xllm.models.load import check_weights, load_causal_config, load_tokenizer
 from xllm.packing.prefix_tree import attend_by_tree, log_probabilities
 from xllm.records import Row
 from xllm.templates import CHAT, TEXT, check_text_field, check_wording, text_of, word
@@ -32,6 +32,7 @@ def perplexity(flags: PerplexityFlags) -> None:
     left out and counted.
     """
     source = model_folder.find(flags.model)
+    load_causal_config(source)
     tokenizer = load_tokenizer(source, flags.special_tokens_in_data or None)
     check_weights(source)
     template = check_wording(flags.template or model_folder.template_of(flags.model), tokenizer, flags.model)

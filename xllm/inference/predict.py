@@ -24,7 +24,7 @@ from xllm.inference.labels import Mode
 from xllm.inference.ranks import Ranks
 from xllm.mixture.load import load_mixture
 from xllm.mixture.mixture import Mixture
-from xllm.models.load import check_bits, check_weights, load_config, load_tokenizer, revision, window
+from xllm.models.load import check_bits, check_weights, load_causal_config, load_tokenizer, revision, window
 from xllm.records import Answer, Row, ids_sha256
 from xllm.templates import check_wording
 
@@ -134,7 +134,7 @@ def answer(request: Request, folder: Path, ranks: Ranks) -> tuple[Sequence[Row],
 def read(args: InferFlags) -> Request:
     """Read the data that a command line names. Everything that can be checked without weights is checked here."""
     source = model_folder.find(args.model)
-    config, tokenizer = load_config(source), load_tokenizer(source, args.special_tokens_in_data or None)
+    config, tokenizer = load_causal_config(source), load_tokenizer(source, args.special_tokens_in_data or None)
     check_weights(source)
     template = check_wording(args.template or model_folder.template_of(args.model), tokenizer, args.model)
     sampling = (args.do_sample, args.temperature, args.top_p, args.top_k)

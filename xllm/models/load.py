@@ -9,6 +9,9 @@ from xllm.artifacts.model_folder import is_folder, run_facts
 from xllm.errors import XllmError
 from xllm.files import read_json
 from xllm.models import empty_tokens
+from xllm.models.families import TEXT_PART, check_causal
+
+HEAD = "lm_head.weight"  # which may be that of the embeddings, and then isn't in the file
 
 if TYPE_CHECKING:  # a stage that only needs a model's folder runs without torch
     import torch
@@ -38,11 +41,24 @@ def check_bits(bits: int) -> None:
 
 def load_config(source: str) -> Any:
     """The configuration of a model's language part. Raises XllmError where it can't be read."""
+    return _configs(source)[1]
+
+
+def load_causal_config(source: str) -> Any:
+    """The same. Raises XllmError, too, where that isn't a causal language model."""
+    config = load_config(source)
+    check_causal(config)
+    return config
+
+
+def _configs(source: str) -> tuple[Any, Any]:
+    """The configuration of a model, and of its language part, which may be all of it."""
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(source, trust_remote_code=False).get_text_config()
+        whole = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        return whole, whole.get_text_config()
     except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
         raise _unreadable("config", source, error) from error
 
@@ -142,16 +158,28 @@ def _repair_bos(tokenizer: Any) -> None:
 
 
 def load_model(source: str, dtype: "torch.dtype", **how: Any) -> "PreTrainedModel":
-    """A causal language model with all its weights in `dtype`, on the CPU unless told `how` else. safetensors only."""
+    """A causal language model with all its weights in `dtype`, on the CPU unless told `how` else; of one that sees or
+    hears, too, the text part. safetensors only. Raises XllmError where that can't be, or weights are lacking."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    whole, config = _configs(source)
+    check_causal(config)
+    if whole is not config:
+        how |= {"key_mapping": TEXT_PART}
+    how |= {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, "trust_remote_code": False}
+    read: Any = AutoModelForCausalLM.from_pretrained  # typed without what `output_loading_info` adds
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **how
-        )
+        model, found = read(source, config=config, **how)
+        if found["missing_keys"] == {HEAD} and getattr(whole, "tie_word_embeddings", False):
+            config.tie_word_embeddings = True  # which the text part's own configuration need not say
+            model, found = read(source, config=config, **how)
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise _unreadable("weights (safetensors)", source, error) from error
+    if lacking := sorted(found["missing_keys"]):
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        raise XllmError(f"the weights (safetensors) of {source} lack {', '.join(lacking[:3])}{more}")
+    return cast("PreTrainedModel", model)
 
 
 def _unreadable(what: str, source: str, error: Exception) -> XllmError:

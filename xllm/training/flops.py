@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections import Counter
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -13,13 +14,22 @@ TRIES, LASTING = 5, 0.1  # of a matrix product, to find how fast it is: how ofte
 def costs(model: PreTrainedModel) -> dict[str, int]:
     """Floating point operations, forward and backward (three times forward), for each of a step's `tokens` (the
     layers), `targets` (the projection onto the vocabulary) and `squares` of the rows' lengths (causal attention)."""
-    config, head = model.config, model.get_output_embeddings()
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    head: Any = model.get_output_embeddings()
     return {
         "tokens": 6 * sum(matrix.numel() for matrix in matrices(model)),
         "targets": 6 * head.weight.numel(),
-        "squares": 6 * size * config.num_attention_heads * config.num_hidden_layers,
+        "squares": 6 * _attention_width(model.config),
     }
+
+
+def _attention_width(config: Any) -> int:
+    """The sizes of all heads of all layers that attend; 0 for a model without attention."""
+    heads = getattr(config, "num_attention_heads", None)
+    if not isinstance(heads, int):
+        return 0
+    types = getattr(config, "layer_types", None) or ["attention"] * config.num_hidden_layers
+    attending = sum("attention" in kind and "linear" not in kind for kind in types)
+    return attending * heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
 
 
 def matrices(model: PreTrainedModel) -> list[torch.Tensor]:

@@ -86,6 +86,7 @@ def scores(trainer: Trainer, held: Held) -> dict[str, float]:
 def _answering(model):
     """The attention and the settings that a model answers with, while it is being trained."""
     settings, cache = model.generation_config, model.config.use_cache
+    routed = getattr(model.config, "output_router_logits", None)
     model.config.use_cache = True
     with attention_kept(model):
         if attention_of(model) == packed.NAME:
@@ -94,3 +95,5 @@ def _answering(model):
             yield
         finally:
             model.generation_config, model.config.use_cache = settings, cache
+            if routed is not None:
+                model.config.output_router_logits = routed

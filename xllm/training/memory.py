@@ -9,6 +9,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from xllm.models.load import skeleton
 from xllm.packing.internals import body
 from xllm.packing.loss import chunk_rows
+from xllm.training.flops import matrices
 from xllm.training.sharding import layers
 
 TRACED = 256  # tokens that are sent through the model; what they leave behind grows with their number
@@ -76,8 +77,12 @@ def kept_per_token(model: PreTrainedModel) -> int:
     if model.is_backend_compatible():
         AttentionInterface.register("traced", _traced_attention)
         model.set_attn_implementation("traced")
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        body(model)(input_ids=torch.zeros(1, TRACED, dtype=torch.long, device="meta"), use_cache=False)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            body(model)(input_ids=torch.zeros(1, TRACED, dtype=torch.long, device="meta"), use_cache=False)
+    except (RuntimeError, NotImplementedError):  # it looks at values, which there are none of
+        # as a rule, what goes into a matrix is kept, and what comes out goes into something else
+        return sum(sum(matrix.shape) * matrix.dtype.itemsize for matrix in matrices(model))
     return sum(storage.nbytes() for storage in kept.values()) // TRACED
 
 

@@ -11,7 +11,7 @@ from xllm.cli import done
 from xllm.files import write_json
 from xllm.mixture.encoding import check_any, encode
 from xllm.mixture.load import load_mixture
-from xllm.models.load import load_config, load_tokenizer, skeleton
+from xllm.models.load import load_causal_config, load_tokenizer, skeleton
 from xllm.templates import check_text_field
 from xllm.training import memory, recipe
 from xllm.training.flags import PlanFlags
@@ -28,7 +28,7 @@ def plan(flags: PlanFlags) -> None:
     No weights are read.
     """
     source = model_folder.find(flags.base)
-    config, length = load_config(source), flags.model_max_length
+    config, length = load_causal_config(source), flags.model_max_length
     check_text_field(flags.text_field, flags.template)
     mixture = load_mixture(flags.mixture, "train", flags.data_dir)
     tokenizer = load_tokenizer(source, flags.special_tokens_in_data)

@@ -14,7 +14,7 @@ from xllm.artifacts.file_names import clean, existing, of_mixture
 from xllm.cli import TRUE
 from xllm.errors import XllmError
 from xllm.files import check_name
-from xllm.models.load import load_config, skeleton, window
+from xllm.models.load import load_causal_config, skeleton, window
 from xllm.templates import TEXT, check_text_field
 from xllm.training import recipe, resume
 from xllm.training.flags import CONTINUE, STEP, TrainFlags
@@ -39,7 +39,7 @@ class Request:
 
 def read(flags: TrainFlags) -> Request:
     """Check a command line. Raises XllmError for flags that can't be or would have no effect."""
-    config = load_config(model_folder.find(flags.base))
+    config = load_causal_config(model_folder.find(flags.base))
     length, seen = flags.model_max_length, window(config)
     if seen and length > seen:
         raise XllmError(f"--model_max_length {length} is longer than the model's window of {seen}")
