@@ -165,6 +165,10 @@ class Service:
             raise TooLong(f"a prompt of {len(prompt)} tokens; {self.limits.prompt} at most, or --max_prompt more")
         if engine.window is not None and len(prompt) >= engine.window:
             raise TooLong(f"a prompt of {len(prompt)} tokens doesn't fit into the model's window of {engine.window}")
+        if max(prompt, default=0) >= engine.vocabulary:
+            raise XllmError(
+                f"token {max(prompt)} of the prompt; the model has embeddings for {engine.vocabulary} tokens"
+            )
         if decoding.max_new_tokens > self.limits.answer:
             raise XllmError(f"an answer has 1 to {self.limits.answer} tokens, not {decoding.max_new_tokens}")
         if decoding.num_beams > self.limits.beams:

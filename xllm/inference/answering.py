@@ -71,11 +71,11 @@ class Answering:
             given = dict(zip(asked, found, strict=True))
             least = max(len(label.tokens) for row in found for label in row)
             task = replace(task, decoding=replace(task.decoding, max_new_tokens=least))  # no label is cut
-        window = engine.window or sys.maxsize
-        fit = {key: prompt for key, prompt in prompts.items() if 0 < len(prompt) <= window - least}
+        faults = {key: _fault(prompt, given.get(key, []), least, engine) for key, prompt in prompts.items()}
+        fit = {key: prompt for key, prompt in prompts.items() if faults[key] is None}
         if self.ranks.first:
             for key in (key for key in asked if key not in fit):
-                self.journal.add(key, failed=f"a prompt of {len(prompts[key])} tokens; the model's window has {window}")
+                self.journal.add(key, failed=faults[key])
         scored = task.labels == "score"
         work = scoring(engine, given) if scored else writing(engine, task, fit, given)
         longest = task.decoding.max_new_tokens
@@ -103,6 +103,17 @@ class Answering:
                     seconds = progress.format_dict["elapsed"]
                     progress.set_postfix_str(f"{written / max(seconds, 1e-9):.0f} tokens/s", refresh=False)
                 self.journal.sync()
+
+
+def _fault(prompt: list[int], labels: list[constrained.Label], least: int, engine: Engine) -> str | None:
+    """Why a row can't be answered, with `least` tokens of an answer."""
+    window = engine.window or sys.maxsize
+    if not 0 < len(prompt) <= window - least:
+        return f"a prompt of {len(prompt)} tokens; the model's window has {window}"
+    largest = max(max(prompt), *(max(label.ids) for label in labels), 0)
+    if largest >= engine.vocabulary:
+        return f"token {largest} of the prompt or a label; the model has embeddings for {engine.vocabulary} tokens"
+    return None
 
 
 def load(source: str, task: Task, engine: str) -> Engine:

@@ -56,6 +56,7 @@ class Engine(Protocol):
 
     tokenizer: PreTrainedTokenizerFast
     window: int | None  # tokens of a prompt and its answer, at most
+    vocabulary: int  # tokens that the model has embeddings for
     eos_token_ids: list[int]  # each of them ends an answer
     rows: int  # prompts answered at a time, unless told otherwise
 

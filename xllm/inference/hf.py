@@ -44,6 +44,7 @@ class HFEngine:
         self.model, self.tokenizer = model.eval(), tokenizer
         self.shares_prefixes = False  # its model attends by tree (`xllm.packing.prefix_tree`)
         self.window = load.window(model.config.get_text_config())
+        self.vocabulary = model.config.get_text_config().vocab_size
         self.eos_token_ids = all_eos_token_ids(model.generation_config, tokenizer)
         # for training alone; transformers can't compute it token by token
         if getattr(model.config.get_text_config(), "output_router_logits", False):

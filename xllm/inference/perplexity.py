@@ -62,6 +62,12 @@ def log_likelihoods(source: str, ids: list[list[int]], starts: list[int], datase
     fit = {number: row for number, row in enumerate(ids) if engine.window is None or len(row) <= engine.window}
     if not fit:
         raise XllmError(f"every row of {dataset} is longer than the model's window of {engine.window} tokens")
+    largest = max(max(row) for row in fit.values())
+    if largest >= engine.vocabulary:
+        raise XllmError(
+            f"{dataset} holds token {largest}, and {source} has embeddings for {engine.vocabulary} tokens: "
+            "its tokenizer is another model's, or tokens were added to it alone"
+        )
     sums: dict[int, float] = {}
     with tqdm(total=len(fit), unit="row", file=sys.stderr) as progress:
         for batch in batching.plan(fit, 0, READ, engine.rows):

@@ -54,6 +54,7 @@ class VLLMEngine:
         except (ValueError, RuntimeError) as error:
             raise XllmError(f"vLLM can't load {source}: {' '.join(str(error).split())[:300]}") from error
         self.window = self.llm.model_config.max_model_len
+        self.vocabulary = self.llm.model_config.get_vocab_size()
         try:
             settings = GenerationConfig.from_pretrained(source)
         except OSError:  # a model need not have them apart; its config then says what ends an answer

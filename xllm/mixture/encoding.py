@@ -236,6 +236,18 @@ def check_any(encoded: Encoded, max_length: int) -> None:
     raise XllmError(f"no row has any response left within --model_max_length {max_length} tokens{told}")
 
 
+def check_ids(encoded: Encoded, vocabulary: int, model: str) -> None:
+    """Raise XllmError where a row holds a token that a model has no embedding for, of which it has a `vocabulary`."""
+    tokens = encoded.rows.data["input_ids"]
+    if int(pc.max(pc.list_flatten(tokens)).as_py() or 0) < vocabulary:
+        return
+    row, largest = next((row, max(ids)) for row, ids in enumerate(tokens.to_pylist()) if ids and max(ids) >= vocabulary)
+    raise XllmError(
+        f"{encoded.rows.data['row'][row]} holds token {largest}, and {model} has embeddings for {vocabulary} tokens: "
+        "its tokenizer is another model's, or tokens were added to it alone"
+    )
+
+
 def check_lost(encoded: Encoded, most: str) -> None:
     """Raise XllmError where a dataset loses more than `most` of its target tokens, as in "2%"."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", most)

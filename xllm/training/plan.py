@@ -9,7 +9,7 @@ from tabulate import tabulate
 from xllm.artifacts import model_folder
 from xllm.cli import done
 from xllm.files import write_json
-from xllm.mixture.encoding import check_any, encode
+from xllm.mixture.encoding import check_any, check_ids, encode
 from xllm.mixture.load import load_mixture
 from xllm.models.load import load_causal_config, load_tokenizer, skeleton
 from xllm.templates import check_text_field
@@ -34,6 +34,7 @@ def plan(flags: PlanFlags) -> None:
     tokenizer = load_tokenizer(source, flags.special_tokens_in_data)
     encoded = encode(mixture, tokenizer, flags.template, length, text_field=flags.text_field)
     check_any(encoded, length)
+    check_ids(encoded, config.vocab_size, flags.base)
     model = skeleton(config)
     epochs = flags.num_train_epochs or recipe.defaults(model.num_parameters())["num_train_epochs"]
     data = amounts(encoded, flags.global_batch_size, epochs)

@@ -9,11 +9,11 @@ from transformers import PreTrainedTokenizerFast
 from xllm import cache
 from xllm.artifacts import model_folder
 from xllm.errors import XllmError
-from xllm.mixture.encoding import Encoded, check_any, check_lost, encode
+from xllm.mixture.encoding import Encoded, check_any, check_ids, check_lost, encode
 from xllm.mixture.load import load_mixture
 from xllm.mixture.lock import check_lock
 from xllm.mixture.mixture import Mixture, Selection
-from xllm.models.load import load_tokenizer
+from xllm.models.load import load_config, load_tokenizer
 from xllm.training.request import Request
 
 
@@ -45,6 +45,8 @@ def prepare(request: Request) -> Prepared:
     how = request.template, data.model_max_length, data.num_proc, data.text_field
     encoded = encode(mixture, tokenizer, *how)
     check_any(encoded, data.model_max_length)
+    vocabulary = load_config(source).vocab_size
+    check_ids(encoded, vocabulary, data.base)
     if data.max_lost is not None:
         check_lost(encoded, data.max_lost)
     if request.training.process_index == 0:
@@ -55,6 +57,7 @@ def prepare(request: Request) -> Prepared:
         held_out = encode(unseen, tokenizer, *how)
         if not len(held_out.kept):
             raise XllmError(f"no row of {data.eval_mixture} has any response left")
+        check_ids(held_out, vocabulary, data.base)
     questions = load_mixture(data.dev, data.eval_split, data.data_dir) if data.dev else None
     facts = settings(request, source, mixture, encoded)
     return Prepared(source, tokenizer, mixture, encoded, held_out, questions, facts)
