@@ -15,6 +15,7 @@ from xllm.inference.engine import Decoding, Engine, text_of
 from xllm.inference.hf import HFEngine
 from xllm.inference.ranks import Ranks
 from xllm.packing.prefix_tree import attend_by_tree
+from xllm.packing.structure import apart_in_batches
 from xllm.records import Answer, Row
 from xllm.templates import encode_prompts, word
 
@@ -124,6 +125,7 @@ def load(source: str, task: Task, engine: str) -> Engine:
         return VLLMEngine(source)
     made = HFEngine.load(source, task.bits)
     made.shares_prefixes = task.decoding.num_beams == 1 and attend_by_tree(made.model)
+    made.one_by_one = not (made.shares_prefixes or apart_in_batches(made.model))
     return made
 
 

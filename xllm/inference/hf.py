@@ -43,6 +43,7 @@ class HFEngine:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
         self.shares_prefixes = False  # its model attends by tree (`xllm.packing.prefix_tree`)
+        self.one_by_one = False  # its answers depend on what else is in the batch (`xllm.packing.structure`)
         self.window = load.window(model.config.get_text_config())
         self.vocabulary = model.config.get_text_config().vocab_size
         self.eos_token_ids = all_eos_token_ids(model.generation_config, tokenizer)
@@ -96,6 +97,9 @@ class HFEngine:
         window does, so prompts that are near its end go apart from the others. What is drawn depends on the first of
         the `seeds`.
         """
+        if self.one_by_one and len(prompts) > 1:
+            each = [slice(row, row + 1) for row in range(len(prompts))]
+            return [self.write(prompts[row], decoding, seeds[row], tries and tries[row])[0] for row in each]
         if seeds:
             torch.manual_seed(seeds[0])
         left = [remaining(len(prompt), decoding.max_new_tokens, self.window) for prompt in prompts]

@@ -13,6 +13,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from xllm.packing.attention import attend, attend_where, visible
 from xllm.packing.internals import attention_of, layer_number
+from xllm.packing.structure import only_attention_mixes, turns_by_length
 
 NAME = "tree"  # under which transformers knows the attention
 SHARED = 16  # tokens that prompts must have in common, at least, to share them: a node costs a call in each layer
@@ -188,9 +189,10 @@ def tree_attention(
 def attend_by_tree(model: PreTrainedModel) -> bool:
     """Let a model attend as above, when it is called with `tokens`. False, and nothing is changed, where that makes a
     difference: a model whose attention can't be replaced, or does more than transformers tells."""
-    turning = str(getattr(model.config.get_text_config(), "rope_parameters", None))
-    # positions of the longest row would change what the others say
-    if not model.is_backend_compatible() or "longrope" in turning or "dynamic" in turning:
+    config = model.config.get_text_config()
+    if not model.is_backend_compatible() or turns_by_length(config) or getattr(config, "attention_chunk_size", None):
+        return False
+    if not (getattr(model, "is_quantized", False) or only_attention_mixes(model)):  # few bits need not have gradients
         return False
     AttentionInterface.register(NAME, tree_attention)
     before, vocab_size = attention_of(model), model.config.get_text_config().vocab_size

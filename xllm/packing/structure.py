@@ -46,6 +46,22 @@ def only_attention_mixes(model: PreTrainedModel) -> bool:
             return False
 
 
+def apart_in_batches(model: PreTrainedModel) -> bool:
+    """Whether what a model says of a row stays the same beside others, when all are padded on the left: no state takes
+    up the padding, and positions aren't turned by the length of the longest."""
+    if turns_by_length(model.config.get_text_config()):
+        return False
+    if model.is_backend_compatible():
+        return only_attention_mixes(model)
+    return not getattr(model, "_is_stateful", True)
+
+
+def turns_by_length(config: Any) -> bool:
+    """Whether the longest row decides how positions are told to all."""
+    turning = str(getattr(config, "rope_parameters", None))
+    return "longrope" in turning or "dynamic" in turning
+
+
 def sees_ahead(model: PreTrainedModel) -> bool:
     """Whether what a model says of a token depends on those after it, so that it can't be trained to foretell them."""
     return any(place > TOKENS // 2 for place in _seen(model, TOKENS // 2))
