@@ -307,25 +307,28 @@ def _value(own: Field[Any], hint: Any, text: str, command: type[Flags]) -> Any:
         return text
     try:
         value = kind(text)
-        sound = text.isascii() and "_" not in text and isfinite(value)
+        sound = text.isascii() and "_" not in text and within(value, facts["limits"])
     except (ValueError, OverflowError):
         sound = False
-    if not sound or not _within(value, facts["limits"]):
-        raise XllmError(f"{called} {text}: it must be {_allowed(kind, facts['limits'])}")
+    if not sound:
+        raise XllmError(f"{called} {text}: it must be {allowed(kind, facts['limits'])}")
     return value
 
 
-def _within(value: float, limits: Mapping[str, float | None]) -> bool:
-    least, most, above, below = limits["least"], limits["most"], limits["above"], limits["below"]
+def within(value: float, limits: Mapping[str, float | None]) -> bool:
+    """Whether a number is finite and keeps to its limits, as `flag` has them."""
+    least, most, above, below = (limits.get(bound) for bound in ("least", "most", "above", "below"))
     return (
-        (least is None or value >= least)
+        isfinite(value)
+        and (least is None or value >= least)
         and (most is None or value <= most)
         and (above is None or value > above)
         and (below is None or value < below)
     )
 
 
-def _allowed(kind: type, limits: Mapping[str, float | None]) -> str:
+def allowed(kind: type, limits: Mapping[str, float | None]) -> str:
+    """What a number may be, in words."""
     text = "a whole number" if kind is int else "a number"
     wordings = {
         "above": " above {:.15g}",
@@ -333,7 +336,7 @@ def _allowed(kind: type, limits: Mapping[str, float | None]) -> str:
         "most": ", {:.15g} at most",
         "below": ", below {:.15g}",
     }
-    return text + "".join(way.format(limits[bound]) for bound, way in wordings.items() if limits[bound] is not None)
+    return text + "".join(way.format(limits[bound]) for bound, way in wordings.items() if limits.get(bound) is not None)
 
 
 def _called(own: Field[Any]) -> str:
@@ -378,7 +381,7 @@ def _told(own: Field[Any]) -> str:
         parts.append(f"One of {', '.join(facts['choices'])}.")
     elif facts.get("limits") and any(value is not None for value in facts["limits"].values()):
         kind = int if "int" in str(own.type) else float
-        parts.append(_allowed(kind, facts["limits"]).capitalize() + ".")
+        parts.append(allowed(kind, facts["limits"]).capitalize() + ".")
     if facts.get("shown"):
         parts.append(f"Default: {facts['shown']}.")
     elif own.type is bool:

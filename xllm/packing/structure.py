@@ -88,7 +88,8 @@ def _seen(model: PreTrainedModel, place: int) -> set[int]:
         hook.remove()
     direction = torch.randn(said.shape, generator=torch.Generator().manual_seed(1)).to(said.device)
     [gradient] = torch.autograd.grad((said * direction).sum(), embedded[:1])
-    return {int(other) for other in gradient[0].abs().sum(-1).nonzero()} - {place}
+    # a weight that isn't a number says nothing; the first loss tells of it
+    return {int(other) for other in (gradient[0].abs().sum(-1) > 0).nonzero()} - {place}
 
 
 def _moved(model: PreTrainedModel) -> bool:

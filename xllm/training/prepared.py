@@ -14,6 +14,7 @@ from xllm.mixture.load import load_mixture
 from xllm.mixture.lock import check_lock
 from xllm.mixture.mixture import Mixture, Selection
 from xllm.models.load import load_config, load_tokenizer
+from xllm.training import effects
 from xllm.training.request import Request
 
 
@@ -47,6 +48,7 @@ def prepare(request: Request) -> Prepared:
     check_any(encoded, data.model_max_length)
     vocabulary = load_config(source).vocab_size
     check_ids(encoded, vocabulary, data.base)
+    effects.check_warmup(data.others, request.training, len(encoded.rows), request.rows_a_step)
     if data.max_lost is not None:
         check_lost(encoded, data.max_lost)
     if request.training.process_index == 0:

@@ -97,6 +97,7 @@ class PassedOn:
     help: str
     default: str  # in words
     kind: str | tuple[str, ...] = "value"  # or "switch", or the values that it takes several of
+    limits: dict[str, float] | None = None  # of a number, as `xllm.cli.flag` has them
 
 
 # where the Trainer can send its log → the module that does it
@@ -118,21 +119,28 @@ REPORTERS = {
 }
 ALONE = ("all", "none")  # values of report_to that go without others
 
+_SEED = {"least": 0, "most": 2**32 - 1}  # what numpy takes
+_BETA = {"least": 0, "below": 1}
+
 SHOWN = {
-    "num_train_epochs": PassedOn("Epochs.", "3; 5 from 10 billion parameters on"),
-    "max_steps": PassedOn("Optimizer steps; wins over the epochs.", "those of the epochs"),
-    "learning_rate": PassedOn("The learning rate after warm-up.", "2e-5; 1e-5 from 10 billion parameters on"),
+    "num_train_epochs": PassedOn("Epochs.", "3; 5 from 10 billion parameters on", limits={"above": 0}),
+    "max_steps": PassedOn("Optimizer steps; wins over the epochs.", "those of the epochs", limits={"least": 1}),
+    "learning_rate": PassedOn(
+        "The learning rate after warm-up.", "2e-5; 1e-5 from 10 billion parameters on", limits={"above": 0}
+    ),
     "lr_scheduler_type": PassedOn("The schedule, as linear or constant.", COMMON["lr_scheduler_type"]),
-    "warmup_steps": PassedOn("Steps of warm-up; below 1, a share of all steps.", str(COMMON["warmup_steps"])),
-    "weight_decay": PassedOn("Weight decay.", str(COMMON["weight_decay"])),
-    "max_grad_norm": PassedOn("Gradients are clipped to this norm.", "1.0"),
+    "warmup_steps": PassedOn(
+        "Steps of warm-up; below 1, a share of all steps.", str(COMMON["warmup_steps"]), limits={"least": 0}
+    ),
+    "weight_decay": PassedOn("Weight decay.", str(COMMON["weight_decay"]), limits={"least": 0}),
+    "max_grad_norm": PassedOn("Gradients are clipped to this norm; 0 clips none.", "1.0", limits={"least": 0}),
     "optim": PassedOn("The optimizer.", COMMON["optim"]),
-    "seed": PassedOn("Decides the rows of each step and what the mixture draws.", "42"),
+    "seed": PassedOn("Decides the rows of each step and what the mixture draws.", "42", limits=_SEED),
     "bf16": PassedOn("Compute in bf16 over float32 weights.", "on GPUs that have it", "switch"),
     "activation_checkpointing": PassedOn(
         "Compute activations again in the backward pass: less memory, about a third more time.", "off", "switch"
     ),
-    "logging_steps": PassedOn("Steps between two lines of the log.", str(COMMON["logging_steps"])),
+    "logging_steps": PassedOn("Steps between two lines of the log.", str(COMMON["logging_steps"]), limits={"above": 0}),
     "report_to": PassedOn(
         "Where the log goes besides log.jsonl: wandb, tensorboard, none, …; several may follow one another.",
         "tensorboard where it is installed",
@@ -143,10 +151,10 @@ SHOWN = {
 FURTHER = {
     "lr_scheduler_kwargs": PassedOn("Settings of the schedule, as JSON.", "none"),
     "optim_args": PassedOn("Settings of the optimizer, as name=value,name=value.", "none"),
-    "adam_beta1": PassedOn("Adam's β₁.", "0.9"),
-    "adam_beta2": PassedOn("Adam's β₂.", "0.999"),
-    "adam_epsilon": PassedOn("Adam's ε.", "1e-8"),
-    "data_seed": PassedOn("Decides the rows of each step, in place of --seed.", "that of --seed"),
+    "adam_beta1": PassedOn("Adam's β₁.", "0.9", limits=_BETA),
+    "adam_beta2": PassedOn("Adam's β₂.", "0.999", limits=_BETA),
+    "adam_epsilon": PassedOn("Adam's ε.", "1e-8", limits={"above": 0}),
+    "data_seed": PassedOn("Decides the rows of each step, in place of --seed.", "that of --seed", limits=_SEED),
     "full_determinism": PassedOn("Take deterministic kernels alone, which are slower.", "off", "switch"),
     "fp16": PassedOn("Compute in fp16, with a scaled loss, in place of bf16.", "off", "switch"),
     "tf32": PassedOn("Multiply float32 matrices in TF32.", "on GPUs that have it", "switch"),
@@ -158,10 +166,9 @@ FURTHER = {
     "log_level_replica": PassedOn("The same for processes but the first.", "warning"),
     "run_name": PassedOn("The run's name in Weights & Biases and others.", "none"),
     "project": PassedOn("The project's name there.", "huggingface"),
-    "dataloader_num_workers": PassedOn("Processes that lay rows out.", "0"),
+    "dataloader_num_workers": PassedOn("Processes that lay rows out.", "0", limits={"least": 0}),
     "ddp_backend": PassedOn("How processes talk: nccl, gloo, …", "nccl on GPUs, else gloo"),
-    "ddp_timeout": PassedOn("Seconds that a process waits for the others.", "1800"),
-    "debug": PassedOn("underflow_overflow stops at the first value that isn't finite.", "none"),
+    "ddp_timeout": PassedOn("Seconds that a process waits for the others.", "1800", limits={"least": 1}),
 }
 
 # beginnings of flags that there aren't → what there is in their place, VALUE being the one that was given
@@ -171,6 +178,7 @@ _PACKING = "rows are laid end to end without padding already; see --tokens_per_m
 _EVALUATED = "--eval_mixture and --dev evaluate, every --eval_steps; leave it out"
 _PRECISION = "half precision is torch's own; --bf16 or --fp16 choose it"
 _GONE = "leave it out; transformers has dropped it, and there is nothing that it would change here"
+_KERNELS = "attention and loss are computed without padding by kernels of their own; leave it out"
 INSTEAD = {
     "lora": _EVERY_WEIGHT,
     "qlora": _EVERY_WEIGHT,
@@ -248,6 +256,42 @@ INSTEAD = {
     "ray_scope": _GONE,
     "include_inputs_for_metrics": _GONE,
     "optim_target_modules": _EVERY_WEIGHT,
+    "average_tokens_across_devices": "the loss is the mean over the target tokens of a step, on however many processes",
+    "label_smoothing_factor": "the loss is the cross-entropy of the targets, as the recipe has it; leave it out",
+    "label_names": "targets follow from the METHOD; leave it out",
+    "length_column_name": _PACKING,
+    "remove_unused_columns": "rows have no columns but those that are used; leave it out",
+    "neftune_noise_alpha": "noise on embeddings would go by micro-batches, which are a matter of speed alone here",
+    "torch_compile": _KERNELS,
+    "use_liger_kernel": _KERNELS,
+    "liger_kernel_config": _KERNELS,
+    "torch_empty_cache_steps": "memory follows from --tokens_per_micro_batch; set that lower",
+    "use_cache": "the cache is for answers; training has none, and the saved model uses it",
+    "logging_strategy": "the log goes by steps: --logging_steps N; leave it out",
+    "debug": "a value that isn't finite ends the run, and its rows are named; leave it out",
+    "log_on_each_node": "one log is written, by the first process; leave it out",
+    "logging_nan_inf_filter": "a loss that isn't finite ends the run, and its rows are named; leave it out",
+    "include_num_input_tokens_seen": "each line of the log has tokens a second; run.json has the tokens of the mixture",
+    "trackio_": "trackio takes the project of --project, and its other settings from its own variables",
+    "eval_delay": _EVALUATED,
+    "eval_on_start": "--eval_mixture evaluates while training; for the base itself: xllm perplexity BASE MIXTURE",
+    "eval_do_concat_batches": _EVALUATED,
+    "eval_use_gather_object": _EVALUATED,
+    "eval_accumulation_steps": _EVALUATED,
+    "prediction_loss_only": _EVALUATED,
+    "include_for_metrics": _EVALUATED,
+    "batch_eval_metrics": _EVALUATED,
+    "greater_is_better": "the model of the last step is saved, and the log has the scores of --dev; leave it out",
+    "save_only_model": "a checkpoint has all that a resumed run needs; leave it out",
+    "save_on_each_node": "a model is written once, by the first process; leave it out",
+    "enable_jit_checkpoint": "--save_steps N saves checkpoints; leave it out",
+    "restore_callback_states_from_checkpoint": "run the same command again to resume from its last checkpoint",
+    "accelerator_config": _SHARDING,
+    "parallelism_config": _SHARDING,
+    "dataloader_drop_last": "every row is trained on; the last step of an epoch has fewer. Leave it out",
+    "dataloader_": "of the loader, --dataloader_num_workers N alone can be set; rows lie in memory",
+    "ddp_": _SHARDING,
+    "skip_memory_metrics": "what a run takes is told by: xllm plan BASE MIXTURE",
 }
 
 

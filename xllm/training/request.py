@@ -16,7 +16,7 @@ from xllm.errors import XllmError
 from xllm.files import check_name
 from xllm.models.load import load_causal_config, skeleton, window
 from xllm.templates import TEXT, check_text_field
-from xllm.training import recipe, resume
+from xllm.training import effects, optimizers, recipe, resume
 from xllm.training.flags import CONTINUE, STEP, TrainFlags
 
 STEPS = 500  # Trainer wants a number where no checkpoints are saved, too
@@ -51,10 +51,14 @@ def read(flags: TrainFlags) -> Request:
     processes = int(os.environ.get("WORLD_SIZE") or (flags.prepare_only and os.environ.get("NPROC")) or 1)
     _check_sharding(flags, processes)
     rows, averaged_rows = _rows(flags, config, processes)
-    training = _training_arguments(flags, skeleton(config).num_parameters(), output)
+    model = skeleton(config)
+    training = _training_arguments(flags, model.num_parameters(), output, processes)
+    if training.activation_checkpointing and not model.supports_gradient_checkpointing:
+        raise XllmError(f"--activation_checkpointing: a {config.model_type} model can't compute its activations again")
     if training.n_gpu > 1 and not flags.prepare_only:
         raise XllmError(f"one process sees {training.n_gpu} GPUs; use all: {SEVERAL}, or one: CUDA_VISIBLE_DEVICES=0")
     assert flags.prepare_only or training.world_size == processes
+    optimizers.rehearse(training)
     return Request(output, template, rows, processes, averaged_rows, flags, training)
 
 
@@ -80,7 +84,7 @@ class StepArguments(TrainingArguments):
         return False if self.world_size > 1 else super().place_model_on_device
 
 
-def _training_arguments(flags: TrainFlags, parameters: int, output: Path) -> TrainingArguments:
+def _training_arguments(flags: TrainFlags, parameters: int, output: Path, processes: int) -> TrainingArguments:
     """The recipe's settings for a base model of that many parameters, and what the command line passes on."""
     settings = recipe.defaults(parameters) | recipe.machine()
     if flags.others.get("fp16", "False").lower() in TRUE:
@@ -93,11 +97,14 @@ def _training_arguments(flags: TrainFlags, parameters: int, output: Path) -> Tra
     parser.set_defaults(**settings, save_steps=flags.save_steps or STEPS, output_dir=str(output))
     if "report_to" in flags.others:
         parser.set_defaults(report_to=recipe.report_to(flags.others["report_to"]))
+    effects.check_numbers(flags.others)
+    effects.check_schedule(flags.others.get("lr_scheduler_type"))
     words = [f"--{name}={value}" for name, value in flags.others.items() if name != "report_to"]
     try:
         [training] = parser.parse_args_into_dataclasses(words, look_for_args_file=False)
     except (ValueError, ImportError, OSError) as error:  # TrainingArguments checks its values as it is made
-        raise XllmError(str(error)) from error
+        raise XllmError(" ".join(str(error).split())) from error
+    effects.check(flags.others, training, processes)
     return training
 
 
