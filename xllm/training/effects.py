@@ -64,7 +64,7 @@ def check(given: dict[str, str], training: TrainingArguments, processes: int) ->
 def _beside_schedule(training: TrainingArguments) -> Iterator[tuple[str, str]]:
     """Flags that have no effect, and beside which."""
     schedule = training.lr_scheduler_type
-    if schedule in UNWARMED:
+    if schedule in UNWARMED and training.warmup_steps:  # that there is none can be said
         yield "warmup_steps", f"with --lr_scheduler_type {schedule.value}"
     if schedule in UNSETTLED:
         yield "lr_scheduler_kwargs", f"with --lr_scheduler_type {schedule.value}"
