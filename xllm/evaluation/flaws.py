@@ -43,7 +43,7 @@ def told_language(row: AnsweredRow, answers: Answers) -> str | None:
     language that it should be in."""
     expected = language_asked(answers)
     found = identification.told(row["prediction"], answers.language) if expected and answers.language else None
-    return expected if found and right(row, answers) else found
+    return expected if found not in (None, expected) and right(row, answers) else found
 
 
 def right(row: AnsweredRow, answers: Answers) -> bool:

@@ -22,6 +22,7 @@ from xllm.inference.decode import Limits, decode
 from xllm.inference.engine import Decoding, all_eos_token_ids, answer_length, device_and_dtype, remaining, text_of
 from xllm.models import load
 from xllm.models.load import load_model, load_tokenizer
+from xllm.packing.structure import words
 
 BEAT = 0.25  # seconds, after which a stream is heard of even if nothing was written
 
@@ -45,7 +46,7 @@ class HFEngine:
         self.shares_prefixes = False  # its model attends by tree (`xllm.packing.prefix_tree`)
         self.one_by_one = False  # its answers depend on what else is in the batch (`xllm.packing.structure`)
         self.window = load.window(model.config.get_text_config())
-        self.vocabulary = model.config.get_text_config().vocab_size
+        self.vocabulary = words(model)
         self.eos_token_ids = all_eos_token_ids(model.generation_config, tokenizer)
         # for training alone; transformers can't compute it token by token
         if getattr(model.config.get_text_config(), "output_router_logits", False):

@@ -18,7 +18,7 @@ from xllm.inference.answering import READ
 from xllm.inference.flags import PerplexityFlags
 from xllm.inference.hf import HFEngine
 from xllm.mixture.load import load_mixture
-from xllm.models.load import check_weights, load_causal_config, load_tokenizer
+from xllm.models.load import check_id, check_weights, load_causal_config, load_tokenizer
 from xllm.packing.prefix_tree import attend_by_tree, log_probabilities
 from xllm.records import Row
 from xllm.templates import CHAT, TEXT, check_text_field, check_wording, text_of, word
@@ -62,12 +62,7 @@ def log_likelihoods(source: str, ids: list[list[int]], starts: list[int], datase
     fit = {number: row for number, row in enumerate(ids) if engine.window is None or len(row) <= engine.window}
     if not fit:
         raise XllmError(f"every row of {dataset} is longer than the model's window of {engine.window} tokens")
-    largest = max(max(row) for row in fit.values())
-    if largest >= engine.vocabulary:
-        raise XllmError(
-            f"{dataset} holds token {largest}, and {source} has embeddings for {engine.vocabulary} tokens: "
-            "its tokenizer is another model's, or tokens were added to it alone"
-        )
+    check_id(max(map(max, fit.values())), engine.vocabulary, dataset, source)
     sums: dict[int, float] = {}
     with tqdm(total=len(fit), unit="row", file=sys.stderr) as progress:
         for batch in batching.plan(fit, 0, READ, engine.rows):

@@ -75,9 +75,8 @@ def load(name: str, config: str, split: str, root: Path) -> Source:
 
 
 def _builder_class(script: Path) -> type[datasets.GeneratorBasedBuilder]:
-    home = ModuleType(
-        f"xllm_script_{script.stem}"
-    )  # a package, so that it may import modules beside it: from .x import y
+    # in a package, so that it may import modules beside it: from .x import y
+    home = ModuleType(f"xllm_script_{script.stem}")
     home.__path__ = [str(script.parent)]
     name = f"{home.__name__}.{script.stem}"
     for stale in [known for known in sys.modules if known.startswith(f"{home.__name__}.")]:

@@ -56,15 +56,15 @@ class Batch(NamedTuple):
 def encode_rows(name: str, batch: Columns, how: Wording) -> Batch:
     """Rows of the dataset `name`."""
     found = encode_batch(batch, how.tokenizer, how.template, how.max_length, how.text_field)
-    kinds = Counter(filter(None, map(blanks.kind, found.targets)))
-    seen = np.array([blanks.kind(target) != blanks.INVISIBLE for target in found.targets])
+    of_targets = list(map(blanks.kind, found.targets))
+    seen = np.array([kind != blanks.INVISIBLE for kind in of_targets])
     named = [f"{name}/{number}" for number in batch["id"]]
     if how.template == TEXT:
         columns, counts = _blocks(found, seen, named, how.max_length)
     else:
         columns, counts = _cut(found, seen, named, how.max_length)
     counts |= {"rows": len(seen), "straddling": int(found.straddles.sum())}
-    counts |= {kind: kinds[kind] for kind in blanks.KINDS}
+    counts |= {kind: of_targets.count(kind) for kind in blanks.KINDS}
     ids, *others = columns
     offsets = np.cumsum([0, *map(len, ids)], dtype=np.int32)
     lists = pa.ListArray.from_arrays(offsets, np.concatenate(ids))

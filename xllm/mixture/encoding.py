@@ -27,6 +27,7 @@ from xllm.mixture import aliases, batches, blanks, draw, filters, grammar, load,
 from xllm.mixture.batches import COUNTED, FEATURES, Batch, Wording, encode_rows
 from xllm.mixture.filters import kept
 from xllm.mixture.mixture import Mixture
+from xllm.models.load import check_id
 
 if TYPE_CHECKING:  # mixing does without transformers until there is something to tokenize
     from transformers import PreTrainedTokenizerFast
@@ -242,10 +243,7 @@ def check_ids(encoded: Encoded, vocabulary: int, model: str) -> None:
     if int(pc.max(pc.list_flatten(tokens)).as_py() or 0) < vocabulary:
         return
     row, largest = next((row, max(ids)) for row, ids in enumerate(tokens.to_pylist()) if ids and max(ids) >= vocabulary)
-    raise XllmError(
-        f"{encoded.rows.data['row'][row]} holds token {largest}, and {model} has embeddings for {vocabulary} tokens: "
-        "its tokenizer is another model's, or tokens were added to it alone"
-    )
+    check_id(largest, vocabulary, str(encoded.rows.data["row"][row]), model)
 
 
 def check_lost(encoded: Encoded, most: str) -> None:

@@ -88,6 +88,16 @@ def window(config: Any) -> int | None:
     return getattr(config, "max_position_embeddings", None)
 
 
+def check_id(largest: int, vocabulary: int, where: str, model: str) -> None:
+    """Raise XllmError where the largest token id of a text is none that a model has an embedding for, of which it has a
+    `vocabulary`."""
+    if largest >= vocabulary:
+        raise XllmError(
+            f"{where} holds token {largest}, and {model} has embeddings for {vocabulary} tokens: "
+            "its tokenizer is another model's, or tokens were added to it alone"
+        )
+
+
 def skeleton(config: Any, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
     """A model without its weights. Raises XllmError where it is not a causal language model."""
     import torch

@@ -36,13 +36,14 @@ def weight_diff(flags: WeightDiffFlags) -> None:
 
 def make(base: "Weights", tuned: Path, place: Path) -> None:
     """Write the difference of each weight, the files that go with it, and what all of it must hash to."""
-    _subtract(base, Weights(tuned), place, sign=-1)
+    weights = Weights(tuned)
+    _subtract(base, weights, place, sign=-1)
     kept = {path.name: path for pattern in KEPT for path in sorted(tuned.glob(pattern)) if path.name != FACTS}
     for path in kept.values():
         _copy(path, place)
     facts = {
         "base": base.sha256(),
-        "tuned": Weights(tuned).sha256(),
+        "tuned": weights.sha256(),
         "files": {name: files.sha256(place / name) for name in sorted(kept)},
     }
     write_json(place / FACTS, facts)

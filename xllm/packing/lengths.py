@@ -23,6 +23,12 @@ def edge(config: Any) -> int | None:
     return min(found, default=None)
 
 
+def turns_by_length(config: Any) -> bool:
+    """Whether the longest row of a batch decides how positions are told to all."""
+    turning = str(getattr(config.get_text_config(), "rope_parameters", None))
+    return "longrope" in turning or "dynamic" in turning
+
+
 def probe(config: Any, longest: int) -> int:
     """A length that reaches beyond all bounds of attention that texts of up to `longest` tokens reach, and is as short
     as that allows."""

@@ -13,7 +13,8 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from xllm.packing.attention import attend, attend_where, visible
 from xllm.packing.internals import attention_of, layer_number
-from xllm.packing.structure import only_attention_mixes, turns_by_length
+from xllm.packing.lengths import turns_by_length
+from xllm.packing.structure import only_attention_mixes
 
 NAME = "tree"  # under which transformers knows the attention
 SHARED = 16  # tokens that prompts must have in common, at least, to share them: a node costs a call in each layer

@@ -13,6 +13,7 @@ import torch
 from transformers import AttentionInterface, PreTrainedModel
 
 from xllm.packing.internals import attention_kept, body
+from xllm.packing.lengths import turns_by_length
 
 TOKENS = 9  # of the text that is tried; as few as will do, since no layer mixes only tokens that are further apart
 FAULTS = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, NotImplementedError)
@@ -49,17 +50,11 @@ def only_attention_mixes(model: PreTrainedModel) -> bool:
 def apart_in_batches(model: PreTrainedModel) -> bool:
     """Whether what a model says of a row stays the same beside others, when all are padded on the left: no state takes
     up the padding, and positions aren't turned by the length of the longest."""
-    if turns_by_length(model.config.get_text_config()):
+    if turns_by_length(model.config):
         return False
     if model.is_backend_compatible():
         return only_attention_mixes(model)
     return not getattr(model, "_is_stateful", True)
-
-
-def turns_by_length(config: Any) -> bool:
-    """Whether the longest row decides how positions are told to all."""
-    turning = str(getattr(config, "rope_parameters", None))
-    return "longrope" in turning or "dynamic" in turning
 
 
 def sees_ahead(model: PreTrainedModel) -> bool:

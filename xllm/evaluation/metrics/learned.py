@@ -114,9 +114,8 @@ def _encoder(model: str) -> str:
     layers = load_config(source).num_hidden_layers
     if layers < LAYER:
         raise XllmError(f"BERTScore takes layer {LAYER}, and {model} has {layers}; take a larger model")
-    if (
-        AutoTokenizer.from_pretrained(source, trust_remote_code=False).model_max_length > 1e9
-    ):  # transformers' word for unknown
+    longest = AutoTokenizer.from_pretrained(source, trust_remote_code=False).model_max_length
+    if longest > 1e9:  # transformers' word for unknown
         raise XllmError(
             f"the tokenizer of {model} has no model_max_length, which BERTScore cuts texts at; "
             f"write it into {source}/tokenizer_config.json"
