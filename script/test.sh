@@ -15,5 +15,4 @@ fi
 ruff check .
 ruff format --check .
 mypy
-# two processes with a thread each do more than one with two
-OMP_NUM_THREADS=1 exec python3 -m pytest -n 2 --dist worksteal "$@"
+exec python3 -m pytest -n 2 --dist worksteal "$@"

@@ -11,6 +11,8 @@ import threading
 # before any library of Hugging Face is imported: no network, and a cache of our own
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="xllm-tests-")
+# and of torch, however many cores there are: sums are rounded alike, and two processes do more than one with two threads
+os.environ["OMP_NUM_THREADS"] = "1"
 for name in ("XLLM_DATA_DIR", "XLLM_MODEL_DIR"):
     os.environ.pop(name, None)
 
