@@ -379,6 +379,7 @@ def test_an_answer_that_is_left_harms_no_other_conversation(visit, start_site):
     say(page, "Last.")
     ended(page)
     page.get_by_label("Conversations in this browser").click()
+    page.get_by_role("option", name="Last.").wait_for()  # the line is there before the list
     titles = page.get_by_role("option").all_inner_texts()
     assert titles[0].strip("✓ \n") == "Last." and len(titles) >= 2
 

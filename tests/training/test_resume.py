@@ -207,6 +207,7 @@ def test_without_checkpoints_the_same_command_starts_over_in_the_same_folder(cli
     until(process, folder.exists)
     assert not model_folder.is_finished(folder) or not (folder / "config.json").exists()
     until(process, lambda: lines(folder) > 2)
+    process.send_signal(signal.SIGSTOP)  # or it would have come to its end before the second has read its data
     assert f"log: {folder / 'log.jsonl'}" in log.read_text() and not list(tmp_path.glob(".*"))
     second = cli(*words)
     assert second.code == 2
